@@ -1,0 +1,1 @@
+//! A flow at a version, to bytes and back.

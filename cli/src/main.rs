@@ -1,0 +1,2 @@
+//! The program flow-history.
+fn main() {}

@@ -1,0 +1,1 @@
+//! An embedded, append-only, event-sourced history engine for flows.

@@ -1,0 +1,125 @@
+//! An ordered map of values: the fields of a component, and every map inside them.
+
+use std::fmt;
+
+use crate::{Name, Value};
+
+/// Keys and values in the order in which they were added, which is part of what the map is: Node-RED's revision of a
+/// document changes when two keys change places.
+///
+/// Finding a key walks the entries; fields number a dozen, where a walk beats a hash.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Map(Vec<(Name, Value)>);
+
+impl Map {
+    /// An empty map.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The number of keys.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no key.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The value of a key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0.iter().find(|(k, _)| &**k == key).map(|(_, value)| value)
+    }
+
+    /// The value of a key, to change it in place.
+    #[must_use]
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
+        self.0.iter_mut().find(|(k, _)| &**k == key).map(|(_, value)| value)
+    }
+
+    /// The place of a key among the keys.
+    #[must_use]
+    pub fn position(&self, key: &str) -> Option<usize> {
+        self.0.iter().position(|(k, _)| &**k == key)
+    }
+
+    /// Gives a key a value: in place where it exists, as the last one otherwise. Returns the value before.
+    pub fn put(&mut self, key: impl Into<Name>, value: impl Into<Value>) -> Option<Value> {
+        let (key, value) = (key.into(), value.into());
+        if let Some(held) = self.get_mut(&key) {
+            return Some(std::mem::replace(held, value));
+        }
+        self.0.push((key, value));
+        None
+    }
+
+    /// Puts a key and value at a place among the others, from where it stood if it existed; a place past the end is the
+    /// end. Returns where it stood and what it held.
+    pub fn place(&mut self, at: usize, key: impl Into<Name>, value: impl Into<Value>) -> Option<(usize, Value)> {
+        let key = key.into();
+        let before = self.remove(&key);
+        self.0.insert(at.min(self.0.len()), (key, value.into()));
+        before
+    }
+
+    /// Takes a key out. Returns where it stood and what it held.
+    pub fn remove(&mut self, key: &str) -> Option<(usize, Value)> {
+        let at = self.position(key)?;
+        Some((at, self.0.remove(at).1))
+    }
+
+    /// Keys and values in order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&Name, &Value)> + ExactSizeIterator {
+        self.0.iter().map(|(key, value)| (key, value))
+    }
+}
+
+/// A key that comes again replaces the value and keeps the first place.
+impl<K: Into<Name>, V: Into<Value>> FromIterator<(K, V)> for Map {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
+        // A map of a hundred thousand keys must not cost their square.
+        let mut places = std::collections::HashMap::new();
+        let mut map: Vec<(Name, Value)> = Vec::new();
+        for (key, value) in entries {
+            let (key, value) = (key.into(), value.into());
+            let next = map.len();
+            let at = *places.entry(key.clone()).or_insert(next);
+            match map.get_mut(at) {
+                Some(held) => held.1 = value,
+                None => map.push((key, value)),
+            }
+        }
+        Self(map)
+    }
+}
+
+impl fmt::Debug for Map {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Map;
+
+    #[test]
+    fn keeps_the_order_of_keys_and_the_last_value_of_each() {
+        let map: Map = [("b", 1), ("a", 2), ("b", 3)].into_iter().collect();
+        assert_eq!(format!("{map:?}"), r#"{"b": 3, "a": 2}"#);
+    }
+
+    #[test]
+    fn takes_out_and_puts_back_where_it_stood() {
+        let mut map: Map = [("a", 1), ("b", 2), ("c", 3)].into_iter().collect();
+        let before = map.clone();
+        let (at, value) = map.remove("b").unwrap();
+        assert_eq!(map.place(at, "b", value), None);
+        assert_eq!(map, before);
+    }
+}

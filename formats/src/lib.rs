@@ -1,0 +1,1 @@
+//! Node-RED and NiFi documents to flows and back.

@@ -1,0 +1,1 @@
+//! History files to verified entries to a flow at any version.
