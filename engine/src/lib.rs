@@ -1,1 +1,77 @@
 //! An embedded, append-only, event-sourced history engine for flows.
+//!
+//! A host that lets people edit a graph of components while it runs links this crate. Every change becomes an immutable
+//! entry with an id, an author and a time; any past version can be looked at; undo, redo and restore append and never
+//! rewrite; and a 16-byte flow-version ID, read in nanoseconds, goes on every provenance event, so that each of them can
+//! be traced back to the exact flow that produced it.
+//!
+//! ```
+//! # let dir = tempfile::tempdir().unwrap();
+//! # std::env::set_current_dir(&dir).unwrap();
+//! use flow_history::{Author, Component, History, Scope};
+//!
+//! let history = History::open("pump-station.history")?;
+//! let alice = Author::user("alice");
+//!
+//! let added = history.change(&alice, "add the pump")
+//!     .add(Component::new("pump-1", "processor").field("rate", 80))
+//!     .append()?;                                   // FlowVersionId, durable
+//! history.change(&alice, "slow it down").set("pump-1", "rate", 8).append()?;
+//!
+//! let stamp = history.version();                    // 16 bytes, lock-free: put it on every provenance event
+//! assert_eq!(history.at(added)?.component("pump-1")?.unwrap().get("rate"), Some(&80.into()));
+//! history.undo(Scope::Flow, &alice)?;               // a new entry; nothing is rewritten
+//! assert_eq!(history.at(stamp)?.component("pump-1")?.unwrap().get("rate"), Some(&8.into()));
+//! # Ok::<(), flow_history::Error>(())
+//! ```
+//!
+//! The modules, in the order data flows through them:
+
+mod error; //          what can go wrong, sorted by what the caller can do
+mod clock; //          the time, and random bytes
+mod tuning; //         sizes and waits
+mod storage; //        the only door to the disk
+mod file_storage; //   files in a directory
+mod memory_storage; // files in memory
+mod options; //        how a history is opened
+mod recovery; //       creating a history, and opening one that is there
+mod change; //         putting a change together
+mod writer; //         validating, gathering, syncing, publishing
+mod group; //          entries that become durable together, and their tickets
+mod active_segment; // the segment that frames are appended to
+mod published; //      the newest version, without locks
+mod background; //     the one background thread of the process
+mod checkpoints; //    writing checkpoints
+mod catalog; //        the redb file that finds things
+mod files; //          reading: the state at any version
+mod selector; //       ways to say which version
+mod view; //           a flow at a version
+mod log_lines; //      the log, entry by entry
+mod undo; //           undo, redo, restore
+mod verify; //         reading everything
+mod stats; //          a history in numbers
+mod history; //        the handle that a host holds
+
+pub use flow_history_flow::*;
+pub use flow_history_replay::{
+    Author, AuthorKind, Body, Chain, Damage, EncodeError, Entry, FlowVersionId, Header, HistoryId, Intent,
+    Link, Mark, ParseVersionIdError, Request, Seq, Source, Tail, Timestamp, What,
+};
+
+pub use crate::change::{About, ChangeBuilder};
+pub use crate::clock::{Clock, SystemClock};
+pub use crate::error::{Advice, Error};
+pub use crate::file_storage::FileStorage;
+pub use crate::group::Ticket;
+pub use crate::history::History;
+pub use crate::log_lines::{Log, LogLine};
+pub use crate::memory_storage::MemoryStorage;
+pub use crate::options::Options;
+pub use crate::selector::At;
+pub use crate::stats::Stats;
+pub use crate::storage::{Lock, LockError, Storage};
+pub use crate::tuning::Tuning;
+pub use crate::undo::{Applied, Scope};
+pub use crate::verify::Verified;
+pub use crate::view::View;
+pub use crate::writer::Durability;

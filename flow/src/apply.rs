@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::component::END_FIELDS;
 use crate::{
-    COMPONENTS_MAX, Component, ComponentId, Edit, Flow, ID_BYTES_MAX, Map, Misfit, NAME_BYTES_MAX, ORDER_BYTES_MAX,
-    Operation, Order, PATH_STEPS_MAX, Path, Reason, Slot, Step, Value,
+    COMPONENTS_MAX, Component, ComponentId, Edit, Flow, ID_BYTES_MAX, Map, Misfit, NAME_BYTES_MAX,
+    ORDER_BYTES_MAX, Operation, Order, PATH_STEPS_MAX, Path, Reason, Slot, Step, Value,
 };
 
 impl Flow {
@@ -110,14 +110,18 @@ impl Flow {
         let slot = self.slot(id).ok_or(Reason::Missing)?;
         let ends_change = path.steps.is_empty() && END_FIELDS.contains(&path.field.as_str());
         if ends_change {
-            let old = self.component_in(slot).and_then(|component| component.get(&path.field)?.as_ref_id().cloned());
+            let old = self
+                .component_in(slot)
+                .and_then(|component| component.get(&path.field)?.as_ref_id().cloned());
             let inverse = self.edit(slot, path, edit)?;
             if let Some(old) = old {
                 self.detach(&old, slot);
             }
             // A wire from a component to itself is attached to it once; looking again keeps that right.
-            let ends: Vec<ComponentId> =
-                self.component_in(slot).map(|component| component.ends().cloned().collect()).unwrap_or_default();
+            let ends: Vec<ComponentId> = self
+                .component_in(slot)
+                .map(|component| component.ends().cloned().collect())
+                .unwrap_or_default();
             ends.iter().for_each(|end| self.attach(end, slot));
             return Ok(Operation::Set { id: id.clone(), path: path.clone(), edit: inverse });
         }
@@ -142,7 +146,12 @@ impl Flow {
         Ok(inverse)
     }
 
-    fn shift(&mut self, id: &ComponentId, parent: Option<&ComponentId>, order: &Order) -> Result<Operation, Reason> {
+    fn shift(
+        &mut self,
+        id: &ComponentId,
+        parent: Option<&ComponentId>,
+        order: &Order,
+    ) -> Result<Operation, Reason> {
         check_order(order)?;
         let slot = self.slot(id).ok_or(Reason::Missing)?;
         let parent_slot = self.slot_of_parent(parent)?;
@@ -291,7 +300,8 @@ mod tests {
 
     fn pump_in_group() -> Flow {
         let mut flow = Flow::new();
-        let fields = Component::new("pump", "processor").inside("group").field("a", 1).field("b", vec![1, 2, 3]);
+        let fields =
+            Component::new("pump", "processor").inside("group").field("a", 1).field("b", vec![1, 2, 3]);
         flow.apply(&Operation::add(Component::new("group", "group"))).unwrap();
         flow.apply(&Operation::add(fields.field("c", Value::Null))).unwrap();
         flow
@@ -309,7 +319,8 @@ mod tests {
 
     #[test]
     fn every_operation_has_an_exact_inverse() {
-        let place = |path: Path, at| Operation::Set { id: "pump".into(), path, edit: Edit::Place(at, 9.into()) };
+        let place =
+            |path: Path, at| Operation::Set { id: "pump".into(), path, edit: Edit::Place(at, 9.into()) };
         check_inverse(&Operation::add(Component::new("new", "processor").inside("group")));
         check_inverse(&Operation::remove("pump"));
         check_inverse(&Operation::set("pump", "a", 2));

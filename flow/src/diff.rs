@@ -12,8 +12,11 @@ use crate::{Component, ComponentId, Flow, Operation};
 /// whatever is added takes a new one. O(n).
 #[must_use]
 pub fn operations_between(before: &Flow, after: &Flow) -> Vec<Operation> {
-    let goes = |component: &Component| after.component(&component.id).is_none_or(|kept| kept.kind != component.kind);
-    let comes = |component: &Component| before.component(&component.id).is_none_or(|kept| kept.kind != component.kind);
+    let goes =
+        |component: &Component| after.component(&component.id).is_none_or(|kept| kept.kind != component.kind);
+    let comes = |component: &Component| {
+        before.component(&component.id).is_none_or(|kept| kept.kind != component.kind)
+    };
 
     let mut removed: Vec<&Arc<Component>> = before.iter().map(|(_, c)| c).filter(|c| goes(c)).collect();
     let mut added: Vec<&Arc<Component>> = after.iter().map(|(_, c)| c).filter(|c| comes(c)).collect();
@@ -58,9 +61,11 @@ pub fn operations_between(before: &Flow, after: &Flow) -> Vec<Operation> {
 
     for (old, new) in kept {
         operations.extend(
-            edits_between(&old.fields, &new.fields)
-                .into_iter()
-                .map(|(path, edit)| Operation::Set { id: new.id.clone(), path, edit }),
+            edits_between(&old.fields, &new.fields).into_iter().map(|(path, edit)| Operation::Set {
+                id: new.id.clone(),
+                path,
+                edit,
+            }),
         );
     }
     operations

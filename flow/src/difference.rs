@@ -91,6 +91,20 @@ impl Difference {
         Self { components }
     }
 
+    /// Compares two flows where only these components can differ, as after a change that touched them. Costs their
+    /// number, whatever the flows.
+    #[must_use]
+    pub fn among<'i>(before: &Flow, after: &Flow, ids: impl IntoIterator<Item = &'i ComponentId>) -> Self {
+        let ids: BTreeSet<&ComponentId> = ids.into_iter().collect();
+        let differ = |id: &&ComponentId| before.component(id) != after.component(id);
+        let components = ids
+            .into_iter()
+            .filter(differ)
+            .map(|id| ComponentDifference::new(before.component(id), after.component(id)))
+            .collect();
+        Self { components }
+    }
+
     /// Whether nothing differs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -143,7 +157,11 @@ impl ComponentDifference {
         }
         for (name, value) in before.into_iter().flat_map(|component| component.fields.iter()) {
             if after.is_none_or(|component| component.get(name).is_none()) {
-                fields.push(FieldDifference { field: name.clone(), before: Some(value.clone()), after: None });
+                fields.push(FieldDifference {
+                    field: name.clone(),
+                    before: Some(value.clone()),
+                    after: None,
+                });
             }
         }
         Self { id, before: before.cloned(), after: after.cloned(), fields }
@@ -178,7 +196,7 @@ impl ComponentDifference {
     /// The components that a wire leaves, before and after.
     fn owners(&self) -> impl Iterator<Item = &ComponentId> {
         [&self.before, &self.after].into_iter().flatten().filter_map(|component| {
-            component.parent.as_ref().or_else(|| component.get("from").and_then(Value::as_ref_id))
+            component.get("from").and_then(Value::as_ref_id).or(component.parent.as_ref())
         })
     }
 }

@@ -27,7 +27,9 @@ pub(crate) fn edits_between(before: &Map, after: &Map) -> Vec<(Path, Edit)> {
             if inside.len() > EDITS_MAX || inside.iter().any(|(steps, _)| steps.is_empty()) {
                 edits.push((Path::field(key), Edit::Put(after.clone())));
             } else {
-                edits.extend(inside.into_iter().map(|(steps, edit)| (Path { field: key.clone(), steps }, edit)));
+                edits.extend(
+                    inside.into_iter().map(|(steps, edit)| (Path { field: key.clone(), steps }, edit)),
+                );
             }
         }
     });
@@ -45,7 +47,8 @@ enum KeyEdit<'v> {
 /// or after the others; `Whole` edits must be made in the order reported.
 fn map_edits<'v>(before: &'v Map, after: &'v Map, report: &mut dyn FnMut(&Name, KeyEdit<'v>)) {
     let places: HashMap<&Name, usize> = after.iter().enumerate().map(|(at, (key, _))| (key, at)).collect();
-    let kept: Vec<(&Name, usize)> = before.iter().filter_map(|(key, _)| Some((key, *places.get(key)?))).collect();
+    let kept: Vec<(&Name, usize)> =
+        before.iter().filter_map(|(key, _)| Some((key, *places.get(key)?))).collect();
     let still: HashSet<usize> = longest_ascent(&kept.iter().map(|(_, at)| *at).collect::<Vec<_>>());
 
     for (key, _) in before.iter() {
@@ -86,11 +89,18 @@ fn value_edits(before: &Value, after: &Value, steps: &mut Vec<Step>, edits: &mut
             });
             edits.extend(inside);
         }
-        (Value::List(before), Value::List(after_list)) if steps.len() < DEPTH_MAX && !after_list.is_empty() => {
+        (Value::List(before), Value::List(after_list))
+            if steps.len() < DEPTH_MAX && !after_list.is_empty() =>
+        {
             let head = before.iter().zip(after_list).take_while(|(a, b)| a == b).count();
             let rest = before.len().min(after_list.len()) - head;
-            let tail =
-                before.iter().rev().zip(after_list.iter().rev()).take(rest).take_while(|(a, b)| a == b).count();
+            let tail = before
+                .iter()
+                .rev()
+                .zip(after_list.iter().rev())
+                .take(rest)
+                .take_while(|(a, b)| a == b)
+                .count();
             let (old, new) = (before.len() - head - tail, after_list.len() - head - tail);
             let index = |at: usize| Step::Index(u32::try_from(at).unwrap_or(u32::MAX));
             if old == new {
@@ -170,9 +180,18 @@ mod tests {
     fn edits_lead_from_one_map_to_the_other() {
         let base = map(&[("a", 1.into()), ("b", vec![1, 2, 3].into()), ("c", Value::Null)]);
         assert_eq!(check(&base, &base), 0);
-        assert_eq!(check(&base, &map(&[("a", 2.into()), ("b", vec![1, 2, 3].into()), ("c", Value::Null)])), 1);
-        assert_eq!(check(&base, &map(&[("c", Value::Null), ("a", 1.into()), ("b", vec![1, 2, 3].into())])), 2);
-        assert_eq!(check(&base, &map(&[("a", 1.into()), ("b", vec![1, 9, 3].into()), ("c", Value::Null)])), 1);
+        assert_eq!(
+            check(&base, &map(&[("a", 2.into()), ("b", vec![1, 2, 3].into()), ("c", Value::Null)])),
+            1
+        );
+        assert_eq!(
+            check(&base, &map(&[("c", Value::Null), ("a", 1.into()), ("b", vec![1, 2, 3].into())])),
+            2
+        );
+        assert_eq!(
+            check(&base, &map(&[("a", 1.into()), ("b", vec![1, 9, 3].into()), ("c", Value::Null)])),
+            1
+        );
         assert_eq!(check(&base, &map(&[("a", 1.into()), ("b", vec![3].into()), ("c", Value::Null)])), 2);
         check(&base, &map(&[("z", 1.into()), ("c", 4.into()), ("y", 1.into()), ("a", Value::Null)]));
         check(&base, &Map::new());
@@ -181,7 +200,8 @@ mod tests {
 
     #[test]
     fn nested_values_are_edited_where_they_differ() {
-        let deep = |leaf: i32| Value::Map(map(&[("list", vec![Value::Map(map(&[("leaf", leaf.into())]))].into())]));
+        let deep =
+            |leaf: i32| Value::Map(map(&[("list", vec![Value::Map(map(&[("leaf", leaf.into())]))].into())]));
         assert_eq!(check(&map(&[("a", deep(1))]), &map(&[("a", deep(2))])), 1);
         let edits = edits_between(&map(&[("a", deep(1))]), &map(&[("a", deep(2))]));
         assert_eq!(edits[0].0.to_string(), "a.list[0].leaf");

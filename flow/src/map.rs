@@ -60,7 +60,12 @@ impl Map {
 
     /// Puts a key and value at a place among the others, from where it stood if it existed; a place past the end is the
     /// end. Returns where it stood and what it held.
-    pub fn place(&mut self, at: usize, key: impl Into<Name>, value: impl Into<Value>) -> Option<(usize, Value)> {
+    pub fn place(
+        &mut self,
+        at: usize,
+        key: impl Into<Name>,
+        value: impl Into<Value>,
+    ) -> Option<(usize, Value)> {
         let key = key.into();
         let before = self.remove(&key);
         self.0.insert(at.min(self.0.len()), (key, value.into()));

@@ -96,6 +96,12 @@ impl Misfit {
         Self { operation: 0, id: id.clone(), reason }
     }
 
+    /// The misfit of an operation, the first of its change until [`Misfit::at`] says otherwise.
+    #[must_use]
+    pub fn of(operation: &crate::Operation, reason: Reason) -> Self {
+        Self::new(operation.id(), reason)
+    }
+
     /// The same misfit, of the operation at this place.
     #[must_use]
     pub fn at(mut self, operation: usize) -> Self {
@@ -117,13 +123,20 @@ impl fmt::Display for Reason {
         match self {
             Reason::IdTaken => f.write_str("a component with this id exists"),
             Reason::IdLength { bytes, max } => write!(f, "its id has {bytes} bytes; 1 to {max} are allowed"),
-            Reason::NameTooLong { bytes, max } => write!(f, "a name in it has {bytes} bytes; {max} are allowed"),
-            Reason::OrderTooLong { bytes, max } => write!(f, "its order key has {bytes} bytes; {max} are allowed"),
+            Reason::NameTooLong { bytes, max } => {
+                write!(f, "a name in it has {bytes} bytes; {max} are allowed")
+            }
+            Reason::OrderTooLong { bytes, max } => {
+                write!(f, "its order key has {bytes} bytes; {max} are allowed")
+            }
             Reason::Missing => f.write_str("there is no component with this id"),
             Reason::ParentMissing { parent } => write!(f, "its parent {parent:?} does not exist"),
             Reason::Cycle { parent } => write!(f, "its parent {parent:?} would be inside it"),
             Reason::HasChildren { child, count } => {
-                write!(f, "it still contains {count} components, {child:?} among them; remove or move them first")
+                write!(
+                    f,
+                    "it still contains {count} components, {child:?} among them; remove or move them first"
+                )
             }
             Reason::NoSuchPath { path } => write!(f, "there is no place {path} in its fields"),
             Reason::ValueTooLarge { max } => write!(f, "its value is larger than {max} bytes"),

@@ -17,6 +17,12 @@ macro_rules! shared_text {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// Returns the text, shared.
+            #[must_use]
+            pub fn to_shared(&self) -> Arc<str> {
+                Arc::clone(&self.0)
+            }
         }
 
         impl Deref for $name {
@@ -41,6 +47,12 @@ macro_rules! shared_text {
         impl From<String> for $name {
             fn from(text: String) -> Self {
                 Self(text.into())
+            }
+        }
+
+        impl From<Arc<str>> for $name {
+            fn from(text: Arc<str>) -> Self {
+                Self(text)
             }
         }
 

@@ -51,6 +51,32 @@ impl Order {
         Self::from_bytes(&key)
     }
 
+    /// A key after all others, given the last one. Where components come one by one at the end, keys grow by a byte with
+    /// every 65,000th of them; taking half of the room that is left would make it every eighth.
+    #[must_use]
+    pub fn after(&self) -> Self {
+        self.step(u8::MAX, |digits| digits.saturating_add(1))
+    }
+
+    /// A key before all others, given the first one; as cheap as [`Order::after`].
+    #[must_use]
+    pub fn before(&self) -> Self {
+        self.step(u8::MIN, |digits| digits.saturating_sub(1))
+    }
+
+    /// One unit further in the first two bytes that are not the utmost.
+    fn step(&self, utmost: u8, further: impl Fn(u16) -> u16) -> Self {
+        let bytes = self.as_bytes();
+        let spent = bytes.iter().take_while(|byte| **byte == utmost).count();
+        let digit = |at: usize| bytes.get(at).copied().unwrap_or(0);
+        let [high, low] = further(u16::from_be_bytes([digit(spent), digit(spent + 1)])).to_be_bytes();
+        let mut key = vec![utmost; spent];
+        key.push(high);
+        // No key ends with a zero: nothing would fit right in front of it.
+        key.extend((low != 0).then_some(low));
+        Self::from_bytes(&key)
+    }
+
     /// `count` keys in ascending order between two others, evenly spread so that all of them are short.
     #[must_use]
     pub fn spread(low: Option<&Order>, high: Option<&Order>, count: usize) -> Vec<Order> {
@@ -101,6 +127,17 @@ mod tests {
         let keys = Order::spread(None, None, 10_000);
         assert!(keys.windows(2).all(|pair| pair[0] < pair[1]));
         assert!(keys.iter().all(|key| key.as_bytes().len() <= 3));
+    }
+
+    #[test]
+    fn keys_at_the_ends_grow_slowly() {
+        let (mut last, mut first) = (Order::between(None, None), Order::between(None, None));
+        for _ in 0..200_000 {
+            let (after, before) = (last.after(), first.before());
+            assert!(after > last && before < first);
+            (last, first) = (after, before);
+        }
+        assert!(last.as_bytes().len() < 10 && first.as_bytes().len() < 10);
     }
 
     #[test]

@@ -11,7 +11,8 @@ use crate::{ComponentId, Flow, Operation};
 #[must_use]
 pub fn removal_of(flow: &Flow, id: &str) -> Vec<Operation> {
     let mut subtree = Vec::new();
-    let mut pending: Vec<ComponentId> = flow.component(id).map(|component| component.id.clone()).into_iter().collect();
+    let mut pending: Vec<ComponentId> =
+        flow.component(id).map(|component| component.id.clone()).into_iter().collect();
     while let Some(id) = pending.pop() {
         pending.extend(flow.children(&id).into_iter().rev().map(|child| child.id.clone()));
         subtree.push(id);
@@ -31,9 +32,6 @@ pub fn removal_of(flow: &Flow, id: &str) -> Vec<Operation> {
 
     let mut order = Vec::new();
     for wire in wires {
-        if order.iter().any(|id: &ComponentId| *id == wire) {
-            continue;
-        }
         let mut pending = vec![wire];
         let from = order.len();
         while let Some(id) = pending.pop() {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{ComponentId, Map, NESTING_MAX, Number, Reason, VALUE_BYTES_MAX};
+use crate::{ComponentId, ID_BYTES_MAX, Map, NAME_BYTES_MAX, NESTING_MAX, Number, Reason, VALUE_BYTES_MAX};
 
 /// A value of a field, or inside one.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -69,21 +69,25 @@ impl Value {
     /// Checks the bounds on size and nesting without recursing, so that a hostile value cannot exhaust the stack.
     ///
     /// # Errors
-    /// [`Reason::ValueTooLarge`] and [`Reason::NestingTooDeep`].
+    /// [`Reason::ValueTooLarge`], [`Reason::NestingTooDeep`], and the reasons of names and ids that are too long.
     pub(crate) fn check_bounds(&self) -> Result<(), Reason> {
         // Nearly every value is small and flat; it costs no allocation.
         let mut bytes = self.own_bytes();
         let mut pending: Vec<(usize, &Value)> = Vec::new();
-        let children = |value, depth, pending: &mut Vec<(usize, _)>| match value {
-            &Value::List(ref list) => pending.extend(list.iter().map(|v| (depth, v))),
-            Value::Map(map) => pending.extend(map.iter().map(|(_, v)| (depth, v))),
-            _ => {}
-        };
+        fn children<'v>(value: &'v Value, depth: usize, pending: &mut Vec<(usize, &'v Value)>) {
+            match value {
+                Value::List(list) => pending.extend(list.iter().map(|v| (depth, v))),
+                Value::Map(map) => pending.extend(map.iter().map(|(_, v)| (depth, v))),
+                _ => {}
+            }
+        }
+        self.check_names()?;
         children(self, 1, &mut pending);
         while let Some((depth, value)) = pending.pop() {
             if depth > NESTING_MAX {
                 return Err(Reason::NestingTooDeep { max: NESTING_MAX });
             }
+            value.check_names()?;
             bytes = bytes.saturating_add(value.own_bytes());
             if bytes > VALUE_BYTES_MAX {
                 break;
@@ -94,6 +98,19 @@ impl Value {
             return Err(Reason::ValueTooLarge { max: VALUE_BYTES_MAX });
         }
         Ok(())
+    }
+
+    fn check_names(&self) -> Result<(), Reason> {
+        match self {
+            Value::Map(map) => map.iter().try_for_each(|(key, _)| match key.len() {
+                bytes if bytes > NAME_BYTES_MAX => Err(Reason::NameTooLong { bytes, max: NAME_BYTES_MAX }),
+                _ => Ok(()),
+            }),
+            Value::Ref(id) if id.is_empty() || id.len() > ID_BYTES_MAX => {
+                Err(Reason::IdLength { bytes: id.len(), max: ID_BYTES_MAX })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Bytes of content, without those of the values inside; one for the value itself.

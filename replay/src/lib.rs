@@ -1,1 +1,64 @@
-//! History files to verified entries to a flow at any version.
+//! History files, to verified entries, to a flow at any version, with no engine running.
+//!
+//! This crate owns the format of the log: each encoder stands next to its decoder, below the table that shows the bytes.
+//! It reads through its trait [`Source`] and never writes. Recovery at open and replay offline are this one code; the
+//! verdict on the end of a log is a value ([`Ending`]), not an act.
+//!
+//! ```
+//! use flow_history_replay::{Log, MemorySource, Replay};
+//!
+//! # fn example(files: MemorySource) -> Result<(), flow_history_replay::LogError> {
+//! let log = Log::open(std::sync::Arc::new(files))?;
+//! let mut replay = Replay::from_the_start(&log);
+//! while let Some(entry) = replay.next_entry()? {
+//!     println!("{} {}", entry.id, entry.header.author.name);
+//! }
+//! println!("{} components", replay.state().flow.len());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The modules, in the order data flows through them:
+
+#![deny(clippy::indexing_slicing)]
+
+mod limits; //     every bound of the format, with their relations
+mod seq; //        the sequence number of an entry
+mod time; //       host time and log time
+mod chain; //      the hash chain, and the name of a history
+mod version_id; // the 16 bytes that name a version
+mod author; //     who did it
+mod entry; //      a change or a mark, with its header
+mod damage; //     what is wrong with a file, as facts
+mod source; //     where the bytes come from
+mod file_name; //  the names of the files of a history
+mod identity; //   the file that says which history this is, and how far its log reaches
+mod vocabulary; // names and authors that entries share
+mod canonical; //  an entry to bytes and back: the only user of bincode
+mod token; //      a value as a flat row of tokens
+mod frame; //      one group of entries, framed
+mod segment; //    one file of the log: header, frames, ending
+mod log; //        all segments of a history, in order
+mod stacks; //     what undo and redo would take next
+mod state; //      what folding entries builds up
+mod replay; //     folding, entry by entry
+
+pub use crate::author::{Author, AuthorKind};
+pub use crate::canonical::{ENCODING, EncodeError};
+pub use crate::chain::{Chain, HistoryId};
+pub use crate::damage::{Damage, LogError, What};
+pub use crate::entry::{Body, Entry, Header, Intent, Link, Mark, Request};
+pub use crate::file_name::FileName;
+pub use crate::frame::{FRAME_ALIGN, FRAME_HEADER_BYTES, FrameHeader, FrameKind, encode_frame, frame_bytes};
+pub use crate::identity::{IDENTITY_BYTES, Identity};
+pub use crate::limits::*;
+pub use crate::log::{Log, SegmentSummary};
+pub use crate::replay::Replay;
+pub use crate::segment::{Ending, SegmentHeader, SegmentReason, Tail};
+pub use crate::seq::Seq;
+pub use crate::source::{MemorySource, Source};
+pub use crate::stacks::{Beneath, Stacks, Tops};
+pub use crate::state::{Marks, PushError, Pushed, State};
+pub use crate::time::Timestamp;
+pub use crate::version_id::{FlowVersionId, ParseVersionIdError};
+pub use crate::vocabulary::Vocabulary;

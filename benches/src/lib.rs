@@ -1,0 +1,1 @@
+//! The reference streams and the benches.

@@ -1,0 +1,97 @@
+//! What a command that wrote says: what it did, what that changed, and how to take it back.
+
+use std::path::Path;
+
+use flow_history::{Applied, History, Seq};
+use serde::Serialize;
+
+use crate::difference::{self, Counts, Detail, number};
+use crate::escape::{first_line, for_shell};
+use crate::failure::Failure;
+use crate::header;
+use crate::moment;
+use crate::names::Names;
+use crate::output::{DIM, HEADING, NUMBER, Output, STRONG, paint};
+
+/// Most components that are listed; `show` lists all of them.
+const LISTED: usize = 40;
+
+#[derive(Serialize)]
+struct AppliedLine<'a> {
+    r#type: &'static str,
+    command: &'a str,
+    version: u64,
+    id: String,
+    /// The version that was undone, done again or restored.
+    taken: u64,
+    operations: usize,
+    #[serde(flatten)]
+    counts: Counts,
+    take_back: &'a str,
+}
+
+/// The name by which this program was called, so that a command it suggests can be typed.
+pub(crate) fn program() -> String {
+    std::env::args().next().map_or_else(|| "flow-history".to_owned(), |name| for_shell(&name))
+}
+
+/// A command line on a history that can be typed next.
+pub(crate) fn command_line(command: &str, dir: &Path, rest: &[&str]) -> String {
+    let mut line = format!("{} {command} {}", program(), for_shell(&dir.to_string_lossy()));
+    rest.iter().for_each(|argument| {
+        line.push(' ');
+        line.push_str(&for_shell(argument));
+    });
+    line
+}
+
+/// Says what was applied.
+pub(crate) fn say(
+    command: &str,
+    history: &History,
+    applied: &Applied,
+    take_back: &str,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let version = applied.version.seq();
+    let before = version.previous().unwrap_or(Seq::ZERO);
+    let difference = history.diff(before, version)?;
+    let counts = Counts::from(difference.summary());
+    if out.json() {
+        return out.json_line(&AppliedLine {
+            r#type: "applied",
+            command,
+            version: version.0,
+            id: applied.version.to_string(),
+            taken: applied.taken.0,
+            operations: applied.operations.len(),
+            counts,
+            take_back,
+        });
+    }
+    let did = format!("{command} of {}", in_words(history, applied.taken)?);
+    out.line(format!("{} is {did}", paint(STRONG, format!("version {}", paint(NUMBER, version)))))?;
+    let names = Names::new([history.at(version)?, history.at(before)?]);
+    let mut listed = difference;
+    let left_out = listed.components.len().saturating_sub(LISTED);
+    listed.components.truncate(LISTED);
+    difference::print(&listed, &names, Detail::Outline, out)?;
+    if left_out > 0 {
+        out.line(paint(DIM, format!("  and {} more", number(left_out, "component"))))?;
+    }
+    out.line(counts.sentence())?;
+    out.line(format!("{} {take_back}", paint(HEADING, "to take it back:")))
+}
+
+/// A version and who made it: `version 9, by bob at 15:10: Clean up`.
+pub(crate) fn in_words(history: &History, seq: Seq) -> Result<String, Failure> {
+    let Some(line) = history.log().from(seq).to(seq).next().transpose()? else {
+        return Ok(format!("version {seq}"));
+    };
+    let by = &line.entry.header;
+    let time = moment::rfc3339(by.log_time);
+    let said = first_line(&by.message);
+    let said = header::mark(&line.entry).map_or(said, header::mark_in_words);
+    let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+    Ok(format!("version {seq}, by {} at {time}{said}", first_line(&by.author.name)))
+}

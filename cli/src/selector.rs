@@ -1,0 +1,44 @@
+//! What a person writes to a version.
+
+use flow_history::{At, FlowVersionId, History};
+
+use crate::failure::{Exit, Failure};
+use crate::moment;
+
+/// Finds the version that `42`, `@`, `@-3`, a flow-version ID, a label or a time names.
+pub(crate) fn find(history: &History, text: &str) -> Result<FlowVersionId, Failure> {
+    let at = read(history, text)?;
+    let head = history.version().seq().0;
+    match at {
+        At::Back(back) if back > head => {
+            let message = format!("`{text}` lies before the first version; the newest is {head}");
+            Err(Failure::new(Exit::NotFound, message).hint("version 0 is the empty flow"))
+        }
+        at => Ok(history.find(at)?),
+    }
+}
+
+/// Finds the newest version that was there at a time.
+pub(crate) fn find_time(history: &History, text: &str) -> Result<FlowVersionId, Failure> {
+    let Some(time) = moment::parse(text) else {
+        return Err(Failure::new(Exit::Usage, format!("`{text}` is not a time"))
+            .hint("a time is 2026-11-22, 2026-11-22T10:00 or 2026-11-22T10:00:07Z"));
+    };
+    Ok(history.find(At::Time(time))?)
+}
+
+/// Whether a text names a version without a label's help, so that a label of that name could never be asked for.
+pub(crate) fn is_taken(text: &str) -> bool {
+    text.starts_with('@') || At::parse(text).is_some() || moment::parse(text).is_some()
+}
+
+fn read(history: &History, text: &str) -> Result<At, Failure> {
+    if let Some(at) = At::parse(text) {
+        return Ok(at);
+    }
+    // A label before a time: people name versions after days.
+    if history.labels()?.contains_key(text) {
+        return Ok(At::Label(text.to_owned()));
+    }
+    Ok(moment::parse(text).map_or_else(|| At::Label(text.to_owned()), At::Time))
+}

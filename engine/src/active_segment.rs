@@ -1,0 +1,262 @@
+//! The segment that frames are appended to.
+
+use std::io;
+use std::sync::Arc;
+
+use flow_history_replay::{
+    Chain, FRAME_HEADER_BYTES, FileName, FrameKind, Identity, SEGMENT_HEADER_BYTES, SegmentHeader,
+    SegmentReason, Seq, encode_frame, frame_bytes,
+};
+
+use crate::Clock;
+use crate::storage::{Failed, Storage, create_anew, replace_file, write_all};
+use crate::tuning::Tuning;
+
+/// The end of the log, where frames go. Whoever holds it is alone in writing.
+pub(crate) struct ActiveSegment {
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+    tuning: Tuning,
+    identity: Identity,
+    /// What the header of the current segment says; `None` where the next frame begins a new segment.
+    current: Option<Current>,
+    next_number: u64,
+    /// A file of zeros that is ready to become the next segment, and its length.
+    prepared: Option<(FileName, u64)>,
+    next_pool: u64,
+    /// Bytes in all segments but the current one.
+    bytes_before: u64,
+}
+
+struct Current {
+    header: SegmentHeader,
+    file: String,
+    offset: u64,
+    /// The bytes of the file that were written, with zeros at first, so that a frame changes no length.
+    written_to: u64,
+}
+
+/// Where a segment begins in the history.
+pub(crate) struct Beginning {
+    pub(crate) reason: SegmentReason,
+    pub(crate) seq: Seq,
+    pub(crate) chain: Chain,
+    pub(crate) log_time: i64,
+}
+
+const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+/// Every segment keeps room for the frame that says it was closed.
+const CLOSING_BYTES: u64 = FRAME_HEADER_BYTES as u64 + 8;
+
+impl ActiveSegment {
+    /// A log that has no segment yet, or whose last one is left alone.
+    pub(crate) fn after(
+        storage: Arc<dyn Storage>,
+        clock: Arc<dyn Clock>,
+        tuning: Tuning,
+        identity: Identity,
+        next_number: u64,
+        bytes_before: u64,
+    ) -> Self {
+        Self {
+            storage,
+            clock,
+            tuning,
+            identity,
+            current: None,
+            next_number,
+            prepared: None,
+            next_pool: 1,
+            bytes_before,
+        }
+    }
+
+    /// The same log, going on in its last segment.
+    pub(crate) fn resume(mut self, header: SegmentHeader, offset: u64, file_bytes: u64) -> Self {
+        let file = FileName::RawSegment(header.number).to_string();
+        self.next_number = header.number + 1;
+        self.current = Some(Current { header, file, offset, written_to: file_bytes });
+        self
+    }
+
+    /// Bytes of the log that hold something.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        self.bytes_before + self.current.as_ref().map_or(0, |current| current.offset)
+    }
+
+    /// Writes one frame, and returns when it is durable.
+    pub(crate) fn append(
+        &mut self,
+        (kind, entries, first_seq): (FrameKind, u32, Seq),
+        frame: &mut Vec<u8>,
+        synced_seq: Seq,
+        chain: &Chain,
+        before: impl FnOnce() -> Beginning,
+        sync: bool,
+    ) -> Result<(), Failed> {
+        let bytes = frame_bytes(frame.len().saturating_sub(FRAME_HEADER_BYTES)) as u64;
+        let closing = kind == FrameKind::Closed;
+        let room = |current: &Current| if closing { u64::MAX } else { self.capacity(current.header.number) };
+        if kind == FrameKind::Vouch {
+            // It is worth a write into space that is there, and nothing more.
+            let fits = |current: &Current| current.offset + bytes + CLOSING_BYTES <= current.written_to;
+            if !self.current.as_ref().is_some_and(fits) {
+                return Ok(());
+            }
+        } else if !self
+            .current
+            .as_ref()
+            .is_some_and(|current| current.offset + bytes + CLOSING_BYTES <= room(current))
+        {
+            self.begin_segment(&before(), bytes)?;
+        }
+        let Some(current) = &mut self.current else {
+            return Err(Failed::write("write", "", 0)(io::Error::other("there is no segment")));
+        };
+        encode_frame(frame, (kind, entries, first_seq), synced_seq, chain, &current.header, current.offset);
+        if current.offset + bytes > current.written_to && !closing {
+            // A history that was closed has its last segment cut to what it holds; it is filled up again once.
+            let capacity = Self::capacity_of(&self.tuning, current.header.number).max(current.offset + bytes);
+            fill(&*self.storage, &current.file, current.written_to, capacity)?;
+            current.written_to = capacity;
+        }
+        if let Err(source) = write_all(&*self.storage, &current.file, current.offset, frame) {
+            let failed = Failed::write("write", &current.file, current.offset)(source);
+            // What a failed write left behind is wiped, so that no part of it is ever taken for a frame. Where even that
+            // fails the segment is left alone, and the next frame begins another that says where this one ends.
+            if write_all(&*self.storage, &current.file, current.offset, &vec![0; frame.len()]).is_err() {
+                self.leave_segment();
+            }
+            return Err(failed);
+        }
+        if sync {
+            self.storage.sync(&current.file).map_err(Failed::sync(&current.file))?;
+        }
+        current.offset += bytes;
+        current.written_to = current.written_to.max(current.offset);
+        Ok(())
+    }
+
+    fn leave_segment(&mut self) {
+        if let Some(current) = self.current.take() {
+            self.bytes_before += current.offset;
+        }
+    }
+
+    fn capacity(&self, number: u64) -> u64 {
+        Self::capacity_of(&self.tuning, number)
+    }
+
+    fn capacity_of(tuning: &Tuning, number: u64) -> u64 {
+        let doublings = u32::try_from(number.saturating_sub(1)).unwrap_or(u32::MAX).min(32);
+        tuning.segment_bytes_first.saturating_mul(1 << doublings).min(tuning.segment_bytes_max)
+    }
+
+    /// Whether the current segment is more than half full and nothing is ready to follow it.
+    pub(crate) fn wants_prepared(&self) -> bool {
+        self.prepared.is_none()
+            && self
+                .current
+                .as_ref()
+                .is_some_and(|current| current.offset > self.capacity(current.header.number) / 2)
+    }
+
+    /// The file that should be made ready to follow, and its length.
+    pub(crate) fn to_prepare(&mut self) -> (FileName, u64) {
+        let pool = FileName::PoolSegment(self.next_pool);
+        self.next_pool += 1;
+        (pool, self.capacity(self.next_number))
+    }
+
+    /// Takes a file of zeros that was made ready.
+    pub(crate) fn prepared(&mut self, file: FileName, bytes: u64) {
+        self.prepared = Some((file, bytes));
+    }
+
+    fn begin_segment(&mut self, beginning: &Beginning, frame_bytes: u64) -> Result<(), Failed> {
+        let number = self.next_number;
+        let header = SegmentHeader {
+            history: self.identity.history,
+            number,
+            reason: beginning.reason,
+            first_seq: beginning.seq,
+            chain: beginning.chain,
+            salt: self.clock.random(),
+            log_time: beginning.log_time,
+        };
+        let file = FileName::RawSegment(number).to_string();
+        // An entry that is larger than a segment gets one of its own size.
+        let needed = SEGMENT_HEADER_BYTES as u64 + frame_bytes + CLOSING_BYTES;
+        let capacity = self.capacity(number).max(needed);
+        let (pool, bytes) = match self.prepared.take() {
+            Some((pool, bytes)) if bytes >= capacity => (pool, bytes),
+            other => {
+                let pool = match other {
+                    Some((pool, _)) => pool,
+                    None => self.to_prepare().0,
+                };
+                fill_new(&*self.storage, pool, capacity)?;
+                (pool, capacity)
+            }
+        };
+        let pool = pool.to_string();
+        // ORDER: the header is durable before the name says that this is a segment, so that a segment with a bad header
+        // is always damage; the name is durable before the identity says that the log reaches this far, and both before
+        // the first frame is acknowledged, so that a log that lost its last file is known to be damaged.
+        write_all(&*self.storage, &pool, 0, &header.encode()).map_err(Failed::write("write", &pool, 0))?;
+        self.storage.sync(&pool).map_err(Failed::sync(&pool))?;
+        self.storage.rename(&pool, &file).map_err(Failed::write("rename", &pool, 0))?;
+        self.storage.sync_directory().map_err(Failed::sync(""))?;
+        // If this fails the segment is there and empty; the next try puts another in its place.
+        let identity = Identity { last_segment: number, ..self.identity.clone() };
+        replace_file(&*self.storage, &FileName::Identity.to_string(), &identity.encode())?;
+        self.identity = identity;
+        self.leave_segment();
+        self.next_number = number + 1;
+        self.current = Some(Current { header, file, offset: SEGMENT_HEADER_BYTES as u64, written_to: bytes });
+        Ok(())
+    }
+
+    /// Cuts the current segment to what it holds.
+    pub(crate) fn trim(&mut self) -> Result<(), Failed> {
+        if let Some((pool, _)) = self.prepared.take() {
+            // A file of zeros that is left behind is nobody's loss; the next writer removes it.
+            let _ = self.storage.remove(&pool.to_string());
+        }
+        let Some(current) = &mut self.current else { return Ok(()) };
+        if current.written_to > current.offset {
+            let file = current.file.clone();
+            self.storage.set_len(&file, current.offset).map_err(Failed::write(
+                "cut",
+                &file,
+                current.offset,
+            ))?;
+            self.storage.sync(&file).map_err(Failed::sync(&file))?;
+            current.written_to = current.offset;
+        }
+        Ok(())
+    }
+}
+
+/// Makes a file of zeros, written rather than only reserved: the first write into reserved space costs the file system
+/// a transaction of its own, and with it every durable append a second flush.
+pub(crate) fn fill_new(storage: &dyn Storage, file: FileName, bytes: u64) -> Result<(), Failed> {
+    let file = file.to_string();
+    create_anew(storage, &file)?;
+    let filled = fill(storage, &file, 0, bytes);
+    if filled.is_err() {
+        let _ = storage.remove(&file);
+    }
+    filled
+}
+
+fn fill(storage: &dyn Storage, file: &str, from: u64, to: u64) -> Result<(), Failed> {
+    let mut at = from;
+    while at < to {
+        let count = usize::try_from(to - at).unwrap_or(usize::MAX).min(ZEROS.len());
+        write_all(storage, file, at, ZEROS.get(..count).unwrap_or_default())
+            .map_err(Failed::write("fill", file, at))?;
+        at += count as u64;
+    }
+    storage.sync(file).map_err(Failed::sync(file))
+}

@@ -1,0 +1,171 @@
+//! The redb file that finds things. A hint for the writer's process, never a truth: any doubt, and it is made anew.
+
+use std::io;
+use std::sync::Arc;
+
+use flow_history_replay::{FileName, Log, Seq, State};
+use redb::{Database, ReadableDatabase, StorageBackend, TableDefinition};
+
+use crate::storage::Storage;
+
+/// Segment number to the sequence number of its first entry.
+const SEGMENTS: TableDefinition<u64, u64> = TableDefinition::new("segments");
+/// Sequence number of a checkpoint to its size in bytes.
+const CHECKPOINTS: TableDefinition<u64, u64> = TableDefinition::new("checkpoints");
+/// Label to the sequence number of the version that it names.
+const LABELS: TableDefinition<&str, u64> = TableDefinition::new("labels");
+/// Component id to its slot, of the components alive at the watermark.
+const SLOTS: TableDefinition<&str, u32> = TableDefinition::new("slots");
+/// Log time to the sequence number of the checkpoint at that time.
+const TIMES: TableDefinition<i64, u64> = TableDefinition::new("times");
+/// What the catalog is of: the history's id in two halves, and the sequence number that it was brought up to.
+const ABOUT: TableDefinition<&str, u64> = TableDefinition::new("about");
+
+/// Pages that redb may keep in memory.
+const CACHE_BYTES: usize = 256 << 10;
+
+/// redb over the same storage as everything else, so that the same faults can be tried on it.
+#[derive(Clone)]
+struct Backend {
+    storage: Arc<dyn Storage>,
+    file: String,
+}
+
+impl std::fmt::Debug for Backend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Backend").field("file", &self.file).finish()
+    }
+}
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.storage.len(&self.file)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let mut filled = 0;
+        while let Some(rest) = out.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.storage.read_at(&self.file, offset + filled as u64, rest)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                count => filled += count,
+            }
+        }
+        Ok(())
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.storage.set_len(&self.file, length)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.storage.sync(&self.file)
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        crate::storage::write_all(&*self.storage, &self.file, offset, data)
+    }
+}
+
+fn of(error: impl std::error::Error) -> String {
+    error.to_string()
+}
+
+fn words(history: [u8; 16]) -> (u64, u64) {
+    let number = u128::from_be_bytes(history);
+    #[expect(clippy::cast_possible_truncation, reason = "each half is taken")]
+    ((number >> 64) as u64, number as u64)
+}
+
+/// Makes the catalog anew: aside, then in place of the one before. Why it could not be is told in words; nothing depends
+/// on it.
+pub(crate) fn rebuild(
+    storage: &Arc<dyn Storage>,
+    log: &Log,
+    state: &State,
+    checkpoints: &[(Seq, u64)],
+) -> Result<(), String> {
+    let name = FileName::Catalog.to_string();
+    let aside = format!("{name}.tmp");
+    crate::storage::create_anew(&**storage, &aside).map_err(|failed| failed.source.to_string())?;
+    let backend = Backend { storage: Arc::clone(storage), file: aside.clone() };
+    let built = fill(backend, log, state, checkpoints);
+    if built.is_err() {
+        let _ = storage.remove(&aside);
+        return built;
+    }
+    storage.rename(&aside, &name).map_err(of)?;
+    storage.sync_directory().map_err(of)
+}
+
+fn fill(backend: Backend, log: &Log, state: &State, checkpoints: &[(Seq, u64)]) -> Result<(), String> {
+    let database =
+        Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend).map_err(of)?;
+    let writing = database.begin_write().map_err(of)?;
+    {
+        let mut segments = writing.open_table(SEGMENTS).map_err(of)?;
+        for segment in log.segments() {
+            segments.insert(segment.header.number, segment.header.first_seq.0).map_err(of)?;
+        }
+        let mut kept = writing.open_table(CHECKPOINTS).map_err(of)?;
+        for (seq, bytes) in checkpoints {
+            kept.insert(seq.0, bytes).map_err(of)?;
+        }
+        let mut labels = writing.open_table(LABELS).map_err(of)?;
+        for (label, seq) in &state.marks.labels {
+            labels.insert(&**label, seq.0).map_err(of)?;
+        }
+        let mut slots = writing.open_table(SLOTS).map_err(of)?;
+        for (slot, component) in state.flow.iter() {
+            slots.insert(component.id.as_str(), slot.0).map_err(of)?;
+        }
+        let mut times = writing.open_table(TIMES).map_err(of)?;
+        times.insert(state.log_time, state.seq.0).map_err(of)?;
+        let mut about = writing.open_table(ABOUT).map_err(of)?;
+        let (high, low) = words(state.history.0);
+        about.insert("history.high", high).map_err(of)?;
+        about.insert("history.low", low).map_err(of)?;
+        about.insert("watermark", state.seq.0).map_err(of)?;
+    }
+    writing.commit().map_err(of)?;
+    database.close().map_err(of)
+}
+
+/// What a catalog says it was brought up to.
+pub(crate) enum Watermark {
+    /// There is none, or nothing that can be believed: it is made anew when it is due.
+    Unknown,
+    /// It knows the history up to here.
+    At(Seq),
+}
+
+/// Reads the watermark of the catalog, with redb's check of the whole file.
+pub(crate) fn watermark(storage: &Arc<dyn Storage>, history: [u8; 16]) -> Watermark {
+    let file = FileName::Catalog.to_string();
+    // redb creates what is not there.
+    if storage.len(&file).is_err() {
+        return Watermark::Unknown;
+    }
+    let backend = Backend { storage: Arc::clone(storage), file };
+    // redb reads what others wrote; whatever it makes of a damaged file, a host must not go down with it.
+    let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| read_watermark(backend, history)));
+    match read {
+        Ok(Ok(Some(seq))) => Watermark::At(seq),
+        _ => Watermark::Unknown,
+    }
+}
+
+fn read_watermark(backend: Backend, history: [u8; 16]) -> Result<Option<Seq>, String> {
+    let database = Database::builder()
+        .set_cache_size(CACHE_BYTES)
+        .set_check_integrity_on_open(true)
+        .create_with_backend(backend)
+        .map_err(of)?;
+    let reading = database.begin_read().map_err(of)?;
+    let about = reading.open_table(ABOUT).map_err(of)?;
+    let number = |key: &str| about.get(key).map(|held| held.map(|held| held.value())).map_err(of);
+    let (high, low) = words(history);
+    if number("history.high")? != Some(high) || number("history.low")? != Some(low) {
+        return Ok(None);
+    }
+    Ok(number("watermark")?.map(Seq))
+}

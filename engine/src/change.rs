@@ -1,0 +1,235 @@
+//! Making a change: what to do, who does it and why.
+
+use std::sync::Arc;
+
+use flow_history_flow::{Component, ComponentId, Misfit, Operation, Order, Path, Reason, Value, removal_of};
+use flow_history_replay::{Author, Body, FlowVersionId, Header, Intent, Link, Request, Timestamp};
+
+use crate::group::Ticket;
+use crate::writer::Draft;
+use crate::{Error, History};
+
+/// What goes into the header of an entry beside its author, intent and message.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct About {
+    /// What the host's clock said; the present moment where it says nothing.
+    pub host_time: Option<Timestamp>,
+    /// What the author says of it.
+    pub message: String,
+    /// The intent, where it is not the usual one.
+    pub intent: Option<Intent>,
+    /// The login session.
+    pub session: Option<String>,
+    /// The request that brought it.
+    pub request: Option<Request>,
+    /// What it has to do with other versions.
+    pub links: Vec<Link>,
+    /// The gesture that it is part of.
+    pub group: Option<String>,
+    /// What else the host wants kept.
+    pub attributes: Vec<(String, String)>,
+    /// A key by which a repeated request is known.
+    pub idempotency_key: Option<String>,
+    /// The version that must be the head.
+    pub expected: Option<FlowVersionId>,
+}
+
+impl About {
+    /// Nothing but a message.
+    #[must_use]
+    pub fn message(message: &str) -> Self {
+        Self { message: message.to_owned(), ..Self::default() }
+    }
+
+    pub(crate) fn into_draft(self, author: Arc<Author>, intent: Intent, now: Timestamp, body: Body) -> Draft {
+        let shared = |text: String| Arc::<str>::from(text);
+        let mut header = Header::new(author, self.intent.unwrap_or(intent), self.host_time.unwrap_or(now));
+        header.message = shared(self.message);
+        header.session = self.session.map(shared);
+        header.request = self.request;
+        header.links = self.links;
+        header.group = self.group.map(shared);
+        header.attributes =
+            self.attributes.into_iter().map(|(key, value)| (shared(key), shared(value))).collect();
+        header.idempotency_key = self.idempotency_key.map(shared);
+        Draft { header, body, expected: self.expected, planned_on: None }
+    }
+}
+
+/// A change that is being put together. Nothing happens before [`ChangeBuilder::append`]; dropping it changes nothing.
+#[must_use = "a change that is not appended changes nothing"]
+pub struct ChangeBuilder {
+    history: History,
+    author: Arc<Author>,
+    about: About,
+    steps: Vec<Step>,
+}
+
+/// A step of a change: an operation, or a removal that is worked out when the flow is known.
+enum Step {
+    Operation(Operation),
+    Remove(ComponentId),
+}
+
+impl ChangeBuilder {
+    pub(crate) fn new(history: History, author: &Author, message: &str) -> Self {
+        Self { history, author: Arc::new(author.clone()), about: About::message(message), steps: Vec::new() }
+    }
+
+    /// Adds a component.
+    pub fn add(mut self, component: Component) -> Self {
+        self.steps.push(Step::Operation(Operation::add(component)));
+        self
+    }
+
+    /// Removes a component, everything inside it and every wire attached to any of these, in one change.
+    pub fn remove(mut self, id: impl Into<ComponentId>) -> Self {
+        self.steps.push(Step::Remove(id.into()));
+        self
+    }
+
+    /// Gives a field, or a part of one, a value.
+    pub fn set(mut self, id: impl Into<ComponentId>, path: impl Into<Path>, value: impl Into<Value>) -> Self {
+        self.steps.push(Step::Operation(Operation::set(id, path, value)));
+        self
+    }
+
+    /// Makes a field, or a part of one, absent.
+    pub fn clear(mut self, id: impl Into<ComponentId>, path: impl Into<Path>) -> Self {
+        self.steps.push(Step::Operation(Operation::clear(id, path)));
+        self
+    }
+
+    /// Gives a component another parent, order or both.
+    pub fn shift(mut self, id: impl Into<ComponentId>, parent: Option<ComponentId>, order: Order) -> Self {
+        self.steps.push(Step::Operation(Operation::shift(id, parent, order)));
+        self
+    }
+
+    /// Adds operations that were worked out elsewhere.
+    pub fn operations(mut self, operations: Vec<Operation>) -> Self {
+        self.steps.extend(operations.into_iter().map(Step::Operation));
+        self
+    }
+
+    /// Says why, where it is not an edit.
+    pub fn intent(mut self, intent: Intent) -> Self {
+        self.about.intent = Some(intent);
+        self
+    }
+
+    /// Says what the host's clock said.
+    pub fn host_time(mut self, time: Timestamp) -> Self {
+        self.about.host_time = Some(time);
+        self
+    }
+
+    /// Names the login session.
+    pub fn session(mut self, session: &str) -> Self {
+        self.about.session = Some(session.to_owned());
+        self
+    }
+
+    /// Says where the request came from.
+    pub fn request(mut self, request: Request) -> Self {
+        self.about.request = Some(request);
+        self
+    }
+
+    /// Names the gesture that this is part of: one gesture, one undo.
+    pub fn group(mut self, group: &str) -> Self {
+        self.about.group = Some(group.to_owned());
+        self
+    }
+
+    /// Keeps something else with the entry.
+    pub fn attribute(mut self, key: &str, value: &str) -> Self {
+        self.about.attributes.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Says what this has to do with another version.
+    pub fn link(mut self, link: Link) -> Self {
+        self.about.links.push(link);
+        self
+    }
+
+    /// Names a key by which a repeated request is known.
+    pub fn idempotency_key(mut self, key: &str) -> Self {
+        self.about.idempotency_key = Some(key.to_owned());
+        self
+    }
+
+    /// Says which version must be the head.
+    pub fn expecting(mut self, version: FlowVersionId) -> Self {
+        self.about.expected = Some(version);
+        self
+    }
+
+    /// Appends the change and returns when it is durable, or as durable as the history was opened for.
+    ///
+    /// # Errors
+    /// [`Error::Misfit`] names the operation that does not fit; [`Error::EmptyChange`], [`Error::Header`],
+    /// [`Error::Conflict`], [`Error::ReadOnly`], [`Error::Closed`], [`Error::Full`], [`Error::Io`] and
+    /// [`Error::Poisoned`]. In every case but the last nothing was written and the version did not move.
+    pub fn append(self) -> Result<FlowVersionId, Error> {
+        let history = self.history.clone();
+        let draft = self.into_draft()?;
+        history.writer()?.append(draft)
+    }
+
+    /// Hands the change over and returns at once, with a ticket that says when it is durable.
+    ///
+    /// # Errors
+    /// As for [`ChangeBuilder::append`], what only the disk can say excepted: that comes through the ticket. And
+    /// [`Error::Busy`] where too much waits already.
+    pub fn submit(self) -> Result<Ticket, Error> {
+        let history = self.history.clone();
+        let draft = self.into_draft()?;
+        history.writer()?.submit(draft)
+    }
+
+    pub(crate) fn into_draft(self) -> Result<Draft, Error> {
+        let writer = self.history.writer()?;
+        let now = writer.clock().now();
+        let has_removals = self.steps.iter().any(|step| matches!(step, Step::Remove(_)));
+        let operations = if has_removals {
+            let flow = writer.to_plan_on(|state| state.flow.clone());
+            with_removals(self.steps, flow)?
+        } else {
+            self.steps
+                .into_iter()
+                .filter_map(|step| match step {
+                    Step::Operation(operation) => Some(operation),
+                    Step::Remove(_) => None,
+                })
+                .collect()
+        };
+        Ok(self.about.into_draft(self.author, Intent::Edit, now, Body::Change(operations)))
+    }
+}
+
+/// The operations of a change, each removal worked out on the flow that the steps before it leave.
+fn with_removals(steps: Vec<Step>, mut flow: flow_history_flow::Flow) -> Result<Vec<Operation>, Error> {
+    let mut operations = Vec::new();
+    for step in steps {
+        let from = operations.len();
+        match step {
+            Step::Operation(operation) => operations.push(operation),
+            Step::Remove(id) => {
+                let removal = removal_of(&flow, &id);
+                if removal.is_empty() {
+                    return Err(Misfit::of(&Operation::remove(id), Reason::Missing).at(from).into());
+                }
+                operations.extend(removal);
+            }
+        }
+        let new = operations.get(from..).unwrap_or_default();
+        flow.apply_all(new).map_err(|misfit| {
+            let at = misfit.operation + from;
+            Error::Misfit(misfit.at(at))
+        })?;
+    }
+    Ok(operations)
+}

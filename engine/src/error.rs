@@ -1,0 +1,321 @@
+//! What can go wrong, as facts, sorted by what the caller can do about it.
+
+use std::path::PathBuf;
+use std::{fmt, io};
+
+use flow_history_flow::{ComponentId, Misfit, Name};
+use flow_history_replay::{Damage, EncodeError, FlowVersionId, LogError, PushError, Seq};
+
+/// Why a call failed. Nothing was written unless the variant says so.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// An operation does not fit the flow. The version did not move.
+    Misfit(Misfit),
+    /// A part of the entry's header is over its limit.
+    Header(EncodeError),
+    /// A change without operations; record a mark instead.
+    EmptyChange,
+    /// The head is not the version that the change expects.
+    Conflict {
+        /// The version that the change expects.
+        expected: FlowVersionId,
+        /// The head.
+        actual: FlowVersionId,
+    },
+    /// The scope has nothing that could be undone.
+    NothingToUndo,
+    /// The scope has nothing that could be done again.
+    NothingToRedo,
+    /// Undo reached a mark that says it stops there.
+    Frozen {
+        /// The mark.
+        at: Seq,
+    },
+    /// A later entry changed what the undo or redo would set.
+    FieldChangedSince {
+        /// The component.
+        id: ComponentId,
+        /// The field, where it is one.
+        field: Option<Name>,
+        /// The entry that was to be undone or done again.
+        entry: Seq,
+    },
+    /// The handle was opened to read only.
+    ReadOnly,
+    /// The handle is closed.
+    Closed,
+    /// A sync failed earlier: what it covered may be lost, and nothing more is accepted. Reopen the history.
+    Poisoned {
+        /// What the system said then.
+        cause: String,
+    },
+    /// More bytes wait to become durable than the handle may hold. Wait for some of them and try again.
+    Busy {
+        /// Bytes that wait.
+        waiting: usize,
+        /// The most that may.
+        max: usize,
+    },
+    /// The disk has no room for the entry. What was there stands; free space and try again on the same handle.
+    Full {
+        /// The file that could not grow.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system refused.
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On which file or directory.
+        path: PathBuf,
+        /// Where in the file.
+        offset: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another handle writes this history.
+    Locked {
+        /// The directory.
+        dir: PathBuf,
+        /// The process that holds the lock, where it can be told.
+        holder: Option<u32>,
+    },
+    /// There is no history there, and this call does not create one.
+    NotAHistory {
+        /// The directory.
+        dir: PathBuf,
+        /// What is there instead.
+        found: &'static str,
+    },
+    /// The files are newer than this library. They were not touched.
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u16,
+        /// The newest that this library reads.
+        max: u16,
+    },
+    /// A file is damaged. What lies before the damage can still be read.
+    Damaged {
+        /// The directory.
+        dir: PathBuf,
+        /// Which file, where, and what is wrong.
+        damage: Box<Damage>,
+    },
+    /// There is no version of this number.
+    UnknownVersion {
+        /// The number.
+        asked: Seq,
+        /// The newest version.
+        head: Seq,
+    },
+    /// No version has this label.
+    UnknownLabel {
+        /// The label.
+        label: String,
+        /// A label that is close to it.
+        nearest: Option<String>,
+    },
+    /// The time lies before the first entry.
+    BeforeFirst {
+        /// The time, in milliseconds since 1970.
+        asked: i64,
+        /// The time of the first entry, where there is one.
+        first: Option<i64>,
+    },
+    /// The id is of another history, or of a version that this copy of the history never had.
+    Foreign {
+        /// The id.
+        id: FlowVersionId,
+    },
+    /// The version was pruned.
+    Pruned {
+        /// The oldest version that is kept.
+        oldest: Seq,
+    },
+    /// The flow cannot be stored as a checkpoint.
+    Checkpoint(String),
+}
+
+/// What a caller can do about an error.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Advice {
+    /// Change what was asked to be written.
+    FixTheChange,
+    /// Ask for something that exists.
+    FixTheQuestion,
+    /// Try the same again, perhaps a little later.
+    Retry,
+    /// Free space on the disk, then try again with the same handle.
+    FreeSpace,
+    /// Open the history again.
+    Reopen,
+    /// Restore the damaged file from a copy.
+    Restore,
+    /// Use a newer version of this library.
+    Upgrade,
+    /// Use another directory, or open another way.
+    OpenAnother,
+    /// See what the system says.
+    SeeTheSystem,
+}
+
+impl Error {
+    /// What the caller can do about it.
+    #[must_use]
+    pub fn advice(&self) -> Advice {
+        match self {
+            Error::Misfit(_)
+            | Error::Header(_)
+            | Error::EmptyChange
+            | Error::NothingToUndo
+            | Error::NothingToRedo
+            | Error::Frozen { .. }
+            | Error::FieldChangedSince { .. } => Advice::FixTheChange,
+            Error::UnknownVersion { .. }
+            | Error::UnknownLabel { .. }
+            | Error::BeforeFirst { .. }
+            | Error::Foreign { .. }
+            | Error::Pruned { .. } => Advice::FixTheQuestion,
+            Error::Conflict { .. } | Error::Busy { .. } | Error::Locked { .. } => Advice::Retry,
+            Error::Full { .. } => Advice::FreeSpace,
+            Error::Closed | Error::Poisoned { .. } => Advice::Reopen,
+            Error::Damaged { .. } => Advice::Restore,
+            Error::Unsupported { .. } => Advice::Upgrade,
+            Error::ReadOnly | Error::NotAHistory { .. } => Advice::OpenAnother,
+            Error::Io { .. } | Error::Checkpoint(_) => Advice::SeeTheSystem,
+        }
+    }
+
+    /// The error of a failed call to the system.
+    pub(crate) fn io(operation: &'static str, path: PathBuf, offset: u64, source: io::Error) -> Self {
+        Error::Io { operation, path, offset, source }
+    }
+
+    pub(crate) fn of_log(dir: &std::path::Path, error: LogError) -> Self {
+        match error {
+            LogError::Io { operation, file, offset, source } => {
+                Error::Io { operation, path: dir.join(file), offset, source }
+            }
+            LogError::NotAHistory { found } => Error::NotAHistory { dir: dir.to_owned(), found },
+            LogError::Unsupported { file, found, max } => {
+                Error::Unsupported { path: dir.join(file), found, max }
+            }
+            LogError::Damaged(damage) => Error::Damaged { dir: dir.to_owned(), damage },
+            other => Error::Io {
+                operation: "read",
+                path: dir.to_owned(),
+                offset: 0,
+                source: io::Error::other(other.to_string()),
+            },
+        }
+    }
+}
+
+impl From<Misfit> for Error {
+    fn from(misfit: Misfit) -> Self {
+        Error::Misfit(misfit)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Misfit(misfit) => fmt::Display::fmt(misfit, f),
+            Error::Header(error) => fmt::Display::fmt(error, f),
+            Error::EmptyChange => {
+                f.write_str("a change needs at least one operation; nothing else needs a mark")
+            }
+            Error::Conflict { expected, actual } => {
+                write!(
+                    f,
+                    "the change expects version {} and the head is version {}",
+                    expected.seq(),
+                    actual.seq()
+                )
+            }
+            Error::NothingToUndo => f.write_str("there is nothing to undo"),
+            Error::NothingToRedo => f.write_str("there is nothing to redo"),
+            Error::Frozen { at } => write!(f, "undo stops at the freeze mark of version {at}"),
+            Error::FieldChangedSince { id, field: Some(field), entry } => {
+                write!(f, "the field {field:?} of {id:?} was changed after version {entry}")
+            }
+            Error::FieldChangedSince { id, field: None, entry } => {
+                write!(f, "the component {id:?} was changed after version {entry}")
+            }
+            Error::ReadOnly => f.write_str("the history was opened to read only"),
+            Error::Closed => f.write_str("the history is closed"),
+            Error::Poisoned { cause } => {
+                write!(f, "an earlier sync failed ({cause}); open the history again to go on")
+            }
+            Error::Busy { waiting, max } => {
+                write!(f, "{waiting} bytes wait to become durable and {max} may; wait for some of them")
+            }
+            Error::Full { path, .. } => {
+                write!(f, "there is no room for {}; free space and try again", path.display())
+            }
+            Error::Io { operation, path, offset, source } => {
+                write!(f, "cannot {operation} {} at offset {offset}: {source}", path.display())
+            }
+            Error::Locked { dir, holder: Some(pid) } => {
+                write!(f, "process {pid} is writing the history {}", dir.display())
+            }
+            Error::Locked { dir, holder: None } => {
+                write!(f, "another process is writing the history {}", dir.display())
+            }
+            Error::NotAHistory { dir, found } => {
+                write!(f, "{} is not a history: it is {found}", dir.display())
+            }
+            Error::Unsupported { path, found, max } => {
+                write!(f, "{} has format {found}; this program reads up to {max}", path.display())
+            }
+            Error::Damaged { dir, damage } => write!(f, "the history {} is damaged: {damage}", dir.display()),
+            Error::UnknownVersion { asked, head } => {
+                write!(f, "there is no version {asked}; the newest is {head}")
+            }
+            Error::UnknownLabel { label, nearest: Some(nearest) } => {
+                write!(f, "no version has the label {label:?}; there is {nearest:?}")
+            }
+            Error::UnknownLabel { label, nearest: None } => write!(f, "no version has the label {label:?}"),
+            Error::BeforeFirst { .. } => f.write_str("the time lies before the first entry"),
+            Error::Foreign { id } => {
+                write!(f, "{id} names a version of another history, or one that this copy never had")
+            }
+            Error::Pruned { oldest } => write!(f, "the version was pruned; the oldest kept is {oldest}"),
+            Error::Checkpoint(why) => write!(f, "the flow cannot be stored as a checkpoint: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Full { source, .. } | Error::Io { source, .. } => Some(source),
+            Error::Misfit(misfit) => Some(misfit),
+            Error::Header(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<PushError> for Error {
+    fn from(error: PushError) -> Self {
+        match error {
+            PushError::Misfit(misfit) => Error::Misfit(misfit),
+            PushError::Encode(error) => Error::Header(error),
+            PushError::NoSuchVersion(asked) => Error::UnknownVersion { asked, head: Seq::ZERO },
+            PushError::Full => Error::Header(EncodeError::TooMany { part: "entries", max: usize::MAX }),
+            _ => Error::EmptyChange,
+        }
+    }
+}
+
+/// Whether an error of a write says that there is no room, as against one that says that the disk is broken.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}

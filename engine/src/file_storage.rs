@@ -1,0 +1,260 @@
+//! Files in a directory. The only place in the library that touches the file system.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flow_history_replay::{FileName, Source};
+use parking_lot::Mutex;
+
+use crate::storage::{Lock, LockError, Storage};
+
+/// A history's files in a directory.
+#[derive(Debug)]
+pub struct FileStorage {
+    directory: PathBuf,
+    read_only: bool,
+    group_read: bool,
+    open_files: Mutex<OpenFiles>,
+}
+
+/// The descriptors at hand. Those of an idle history are few and may be closed at any time.
+#[derive(Debug, Default)]
+struct OpenFiles {
+    files: HashMap<String, Arc<File>>,
+}
+
+/// Most descriptors that one history keeps at hand beside its lock.
+const OPEN_FILES_MAX: usize = 4;
+
+impl FileStorage {
+    /// The files in a directory, which need not exist yet.
+    #[must_use]
+    pub fn new(directory: impl AsRef<Path>) -> Self {
+        Self::with(directory.as_ref(), false)
+    }
+
+    /// The files in a directory, never to be written.
+    #[must_use]
+    pub fn read_only(directory: impl AsRef<Path>) -> Self {
+        Self::with(directory.as_ref(), true)
+    }
+
+    fn with(directory: &Path, read_only: bool) -> Self {
+        Self { directory: directory.to_owned(), read_only, group_read: false, open_files: Mutex::default() }
+    }
+
+    /// The same, with new files and directories readable for the group: 0640 and 0750 instead of 0600 and 0700.
+    #[must_use]
+    pub fn group_read(mut self, group_read: bool) -> Self {
+        self.group_read = group_read;
+        self
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.directory.join(file)
+    }
+
+    /// The options that refuse what is no plain file: links are not followed, and a pipe does not block.
+    fn plain(&self, options: &mut OpenOptions) -> OpenOptions {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            let flags =
+                rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC;
+            options.custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
+            options.mode(if self.group_read { 0o640 } else { 0o600 });
+        }
+        options.clone()
+    }
+
+    fn open_plain(&self, file: &str, options: &mut OpenOptions) -> io::Result<File> {
+        let opened = self.plain(options).open(self.path(file))?;
+        if !opened.metadata()?.is_file() {
+            return Err(io::Error::other("it is not a plain file"));
+        }
+        Ok(opened)
+    }
+
+    fn with_file<T>(&self, file: &str, act: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
+        let known = self.open_files.lock().files.get(file).cloned();
+        let opened = match known {
+            Some(opened) => opened,
+            None => {
+                let mut options = OpenOptions::new();
+                options.read(true).write(!self.read_only);
+                let opened = Arc::new(self.open_plain(file, &mut options)?);
+                let mut open_files = self.open_files.lock();
+                if open_files.files.len() >= OPEN_FILES_MAX {
+                    open_files.files.clear();
+                }
+                open_files.files.insert(file.to_owned(), Arc::clone(&opened));
+                opened
+            }
+        };
+        act(&opened)
+    }
+
+    fn forget(&self, file: &str) {
+        self.open_files.lock().files.remove(file);
+    }
+
+    #[cfg(unix)]
+    fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+        // Whatever the process's mask took away is given back: a history that its owner cannot read helps nobody.
+        let current = fs::metadata(path)?.permissions().mode() & 0o777;
+        if current == mode { Ok(()) } else { fs::set_permissions(path, fs::Permissions::from_mode(mode)) }
+    }
+
+    #[cfg(not(unix))]
+    fn set_mode(&self, _path: &Path, _mode: u32) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
+}
+
+#[cfg(unix)]
+fn write_at(file: &File, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::write_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
+}
+
+#[cfg(windows)]
+fn write_at(file: &File, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_write(file, bytes, offset)
+}
+
+/// Syncs a directory, so that the names in it stay. Elsewhere than on Unix a directory cannot be opened to be synced.
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
+}
+
+impl Source for FileStorage {
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            // A name that is not Unicode is none of ours.
+            names.extend(entry?.file_name().into_string().ok());
+        }
+        Ok(names)
+    }
+
+    fn len(&self, file: &str) -> io::Result<u64> {
+        self.with_file(file, |file| file.metadata().map(|metadata| metadata.len()))
+    }
+
+    fn read_at(&self, file: &str, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.with_file(file, |file| read_at(file, offset, buffer))
+    }
+}
+
+impl Storage for FileStorage {
+    fn place(&self) -> PathBuf {
+        self.directory.clone()
+    }
+
+    fn create_directory(&self) -> io::Result<()> {
+        let mut above = self.directory.parent();
+        let mut made = false;
+        if !self.directory.is_dir() {
+            let mut builder = fs::DirBuilder::new();
+            builder.recursive(true);
+            #[cfg(unix)]
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, if self.group_read { 0o750 } else { 0o700 });
+            builder.create(&self.directory)?;
+            made = true;
+        }
+        self.set_mode(&self.directory, if self.group_read { 0o750 } else { 0o700 })?;
+        // ORDER: a history in a directory whose own name could vanish would vanish with it.
+        while let Some(directory) = above.filter(|_| made) {
+            let named = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+            sync_directory(named)?;
+            above = None;
+        }
+        Ok(())
+    }
+
+    fn create(&self, file: &str) -> io::Result<()> {
+        self.forget(file);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        let created = self.open_plain(file, &mut options)?;
+        self.set_mode(&self.path(file), if self.group_read { 0o640 } else { 0o600 })?;
+        self.open_files.lock().files.insert(file.to_owned(), Arc::new(created));
+        Ok(())
+    }
+
+    fn write_at(&self, file: &str, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+        self.with_file(file, |file| write_at(file, offset, bytes))
+    }
+
+    fn set_len(&self, file: &str, length: u64) -> io::Result<()> {
+        self.with_file(file, |file| file.set_len(length))
+    }
+
+    fn sync(&self, file: &str) -> io::Result<()> {
+        // On Linux this is fdatasync, on macOS F_FULLFSYNC: the standard library sees to it.
+        self.with_file(file, File::sync_data)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path(from), self.path(to))?;
+        let mut open_files = self.open_files.lock();
+        open_files.files.remove(to);
+        if let Some(file) = open_files.files.remove(from) {
+            open_files.files.insert(to.to_owned(), file);
+        }
+        Ok(())
+    }
+
+    fn remove(&self, file: &str) -> io::Result<()> {
+        self.forget(file);
+        fs::remove_file(self.path(file))
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        sync_directory(&self.directory)
+    }
+
+    fn lock(&self) -> Result<Box<dyn Lock>, LockError> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let name = FileName::Lock.to_string();
+        let mut file = self.open_plain(&name, &mut options).map_err(LockError::Io)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let read = Read::by_ref(&mut file).take(32).read_to_string(&mut holder);
+                return Err(LockError::Held { holder: read.ok().and_then(|_| holder.trim().parse().ok()) });
+            }
+            Err(TryLockError::Error(error)) => return Err(LockError::Io(error)),
+        }
+        // For people and messages only: what locks is the lock, not the text.
+        let told = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{}", std::process::id()));
+        told.map_err(LockError::Io)?;
+        Ok(Box::new(FileLock { _file: file }))
+    }
+}
+
+/// Unlocked by the system when the descriptor is closed, however the process ends. The file itself stays: removing it
+/// would let a third writer lock a new one while the second still waits on the old.
+struct FileLock {
+    _file: File,
+}
+
+impl Lock for FileLock {}

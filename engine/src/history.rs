@@ -1,0 +1,473 @@
+//! The handle that a host holds.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use flow_history_flow::{Difference, Flow};
+use flow_history_replay::{Author, Body, FlowVersionId, Intent, Mark, Seq};
+use parking_lot::Mutex;
+
+use crate::catalog;
+use crate::change::{About, ChangeBuilder};
+use crate::checkpoints::write_checkpoint;
+use crate::files::Files;
+use crate::log_lines::Log;
+use crate::options::Options;
+use crate::published::Published;
+use crate::recovery;
+use crate::selector::At;
+use crate::stats::{Stats, sizes};
+use crate::storage::Storage;
+use crate::undo::{self, Applied, Scope};
+use crate::verify::{Verified, verify};
+use crate::view::View;
+use crate::writer::{Head, Writer};
+use crate::{Error, Mark as MarkBody};
+
+/// A history: everything that was ever done to a flow, and the flow at any of its versions.
+///
+/// Cloning gives another handle to the same history; handles may be used from any thread. One handle or its clones, in
+/// one process, may write a history at a time; any number of processes may read it meanwhile. The last clone to be
+/// dropped closes the history; [`History::close`] does so with its errors returned.
+#[derive(Clone)]
+pub struct History {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    files: Arc<Files>,
+    published: Arc<Published>,
+    role: Role,
+}
+
+enum Role {
+    Writer(Arc<Writer>),
+    /// The head as it was read last.
+    Reader(Mutex<Arc<Head>>),
+}
+
+impl History {
+    /// Opens the history in a directory to write. Creates one where nothing, or an empty directory, is.
+    ///
+    /// # Errors
+    /// See [`Options::open`].
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, Error> {
+        Options::new().open(dir)
+    }
+
+    /// Opens the history in a directory to read, whether or not somebody writes it. Never creates anything.
+    ///
+    /// # Errors
+    /// See [`Options::open_read_only`].
+    pub fn open_read_only(dir: impl AsRef<Path>) -> Result<Self, Error> {
+        Options::new().open_read_only(dir)
+    }
+
+    /// How to open a history in another way than usual.
+    pub fn options() -> Options {
+        Options::new()
+    }
+
+    pub(crate) fn open_to_write(storage: Arc<dyn Storage>, options: &Options) -> Result<Self, Error> {
+        let files = Arc::new(Files::new(Arc::clone(&storage)));
+        let start = recovery::open_to_write(&files, &options.clock, &options.tuning, !options.must_exist)?;
+        let published = Arc::new(Published::new(start.state.version()));
+        let settings = (options.tuning.clone(), options.durability);
+        let writer =
+            Writer::new(storage, Arc::clone(&options.clock), settings, Arc::clone(&published), start);
+        checkpoint_when_due(&writer, &files);
+        Ok(Self { shared: Arc::new(Shared { files, published, role: Role::Writer(writer) }) })
+    }
+
+    pub(crate) fn open_to_read(storage: Arc<dyn Storage>) -> Result<Self, Error> {
+        let files = Arc::new(Files::new(storage));
+        let state = recovery::open_to_read(&files)?;
+        let published = Arc::new(Published::new(state.version()));
+        let role = Role::Reader(Mutex::new(Arc::new(Head::of(&state))));
+        Ok(Self { shared: Arc::new(Shared { files, published, role }) })
+    }
+
+    pub(crate) fn writer(&self) -> Result<&Arc<Writer>, Error> {
+        match &self.shared.role {
+            Role::Writer(writer) => Ok(writer),
+            Role::Reader(_) => Err(Error::ReadOnly),
+        }
+    }
+
+    pub(crate) fn files(&self) -> &Arc<Files> {
+        &self.shared.files
+    }
+
+    // ---- Writing ----
+
+    /// Begins a change.
+    pub fn change(&self, author: &Author, message: &str) -> ChangeBuilder {
+        ChangeBuilder::new(self.clone(), author, message)
+    }
+
+    /// Appends a mark: something worth recording that changes no component.
+    ///
+    /// # Errors
+    /// As [`ChangeBuilder::append`]; [`Error::UnknownVersion`] where it names one that does not exist.
+    pub fn mark(&self, author: &Author, mark: Mark) -> Result<FlowVersionId, Error> {
+        self.mark_with(author, mark, About::default())
+    }
+
+    /// Appends a mark with more in its header than an author.
+    ///
+    /// # Errors
+    /// As [`History::mark`].
+    pub fn mark_with(&self, author: &Author, mark: Mark, about: About) -> Result<FlowVersionId, Error> {
+        let writer = self.writer()?;
+        let author = Arc::new(author.clone());
+        let draft = about.into_draft(author, Intent::Mark, writer.clock().now(), Body::Mark(mark));
+        writer.append(draft)
+    }
+
+    /// Gives a version a name; an older holder of the name loses it.
+    ///
+    /// # Errors
+    /// As [`History::mark`] and [`History::find`].
+    pub fn label(&self, author: &Author, name: &str, version: impl Into<At>) -> Result<FlowVersionId, Error> {
+        let version = self.find(version)?.seq();
+        self.mark(author, MarkBody::Label { name: name.into(), version })
+    }
+
+    /// Takes a name away.
+    ///
+    /// # Errors
+    /// As [`History::mark`]; [`Error::UnknownLabel`] where no version has it.
+    pub fn unlabel(&self, author: &Author, name: &str) -> Result<FlowVersionId, Error> {
+        self.find(At::Label(name.to_owned()))?;
+        self.mark(author, MarkBody::Unlabel { name: name.into() })
+    }
+
+    /// Keeps a version whatever is pruned.
+    ///
+    /// # Errors
+    /// As [`History::label`].
+    pub fn pin(&self, author: &Author, version: impl Into<At>) -> Result<FlowVersionId, Error> {
+        let version = self.find(version)?.seq();
+        self.mark(author, MarkBody::Pin { version })
+    }
+
+    /// Lets a version be pruned again.
+    ///
+    /// # Errors
+    /// As [`History::label`].
+    pub fn unpin(&self, author: &Author, version: impl Into<At>) -> Result<FlowVersionId, Error> {
+        let version = self.find(version)?.seq();
+        self.mark(author, MarkBody::Unpin { version })
+    }
+
+    /// Appends changes that become durable together: one write and one sync for all of them. All are accepted or none.
+    ///
+    /// # Errors
+    /// As [`ChangeBuilder::append`].
+    pub fn append_all(&self, changes: Vec<ChangeBuilder>) -> Result<Vec<FlowVersionId>, Error> {
+        let drafts = changes.into_iter().map(ChangeBuilder::into_draft).collect::<Result<_, _>>()?;
+        self.writer()?.append_all(drafts)
+    }
+
+    /// Takes the newest undoable change of a scope back, by a new entry.
+    ///
+    /// # Errors
+    /// [`Error::NothingToUndo`], [`Error::FieldChangedSince`], and those of an append.
+    pub fn undo(&self, scope: Scope, author: &Author) -> Result<Applied, Error> {
+        let Scope::Flow = scope;
+        undo::undo(self, author)
+    }
+
+    /// Does what was undone last again, by a new entry.
+    ///
+    /// # Errors
+    /// [`Error::NothingToRedo`], [`Error::FieldChangedSince`], and those of an append.
+    pub fn redo(&self, scope: Scope, author: &Author) -> Result<Applied, Error> {
+        let Scope::Flow = scope;
+        undo::redo(self, author)
+    }
+
+    /// Makes a scope as it was at a version, by a new entry; none where it is so already.
+    ///
+    /// # Errors
+    /// Those of [`History::at`] and of an append.
+    pub fn restore(&self, scope: Scope, version: impl Into<At>, author: &Author) -> Result<Applied, Error> {
+        let Scope::Flow = scope;
+        undo::restore(self, version.into(), author)
+    }
+
+    /// Returns when everything that was appended or submitted is durable.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::Io`] and [`Error::Poisoned`].
+    pub fn flush(&self) -> Result<(), Error> {
+        self.writer()?.flush()
+    }
+
+    /// Closes the history: everything becomes durable, a last frame says so, and the lock is let go. Clones of the
+    /// handle can still read; what they append answers [`Error::Closed`].
+    ///
+    /// # Errors
+    /// As [`History::flush`].
+    pub fn close(self) -> Result<(), Error> {
+        match &self.shared.role {
+            Role::Writer(writer) => writer.close(),
+            Role::Reader(_) => Ok(()),
+        }
+    }
+
+    // ---- Reading ----
+
+    /// The name of the newest version: 16 bytes to put on every provenance event. Takes no lock and allocates nothing.
+    ///
+    /// Under the default durability it never names a version that a crash can take back.
+    #[must_use]
+    pub fn version(&self) -> FlowVersionId {
+        self.shared.published.load()
+    }
+
+    /// The number of the version with this name.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] where it is of another history or of a version that this copy never had;
+    /// [`Error::UnknownVersion`] where it lies beyond the head.
+    pub fn resolve(&self, id: FlowVersionId) -> Result<Seq, Error> {
+        let seq = id.seq();
+        let head = self.fresh_head()?;
+        if id == head.id {
+            return Ok(seq);
+        }
+        if seq > head.id.seq() {
+            return Err(Error::UnknownVersion { asked: seq, head: head.id.seq() });
+        }
+        let files = self.files();
+        let chain = files.log()?.chain_at(seq).map_err(|error| files.log_error(error))?;
+        match chain {
+            Some(chain) if FlowVersionId::new(seq, &chain) == id => Ok(seq),
+            _ => Err(Error::Foreign { id }),
+        }
+    }
+
+    /// The name of the version that a selector picks.
+    ///
+    /// # Errors
+    /// [`Error::UnknownVersion`], [`Error::UnknownLabel`], [`Error::BeforeFirst`] and [`Error::Foreign`] say what there
+    /// is instead.
+    pub fn find(&self, at: impl Into<At>) -> Result<FlowVersionId, Error> {
+        let head = self.fresh_head()?;
+        let newest = head.id.seq();
+        let seq = match at.into() {
+            At::Id(id) => return self.resolve(id).map(|_| id),
+            At::Head => return Ok(head.id),
+            At::Number(seq) => seq,
+            At::Back(back) => newest
+                .0
+                .checked_sub(back)
+                .map(Seq)
+                .ok_or(Error::BeforeFirst { asked: i64::MIN, first: None })?,
+            At::Label(label) => match head.marks.labels.get(label.as_str()) {
+                Some(seq) => *seq,
+                None => return Err(unknown_label(label, head.marks.labels.keys())),
+            },
+            At::Time(time) => {
+                let files = self.files();
+                let log = files.log()?;
+                let at_time = log.seq_at_time(time.millis).map_err(|error| files.log_error(error))?;
+                if at_time == Seq::ZERO {
+                    let first = log.first_time().map_err(|error| files.log_error(error))?;
+                    return Err(Error::BeforeFirst { asked: time.millis, first });
+                }
+                at_time.min(newest)
+            }
+        };
+        if seq > newest {
+            return Err(Error::UnknownVersion { asked: seq, head: newest });
+        }
+        let files = self.files();
+        let chain = files.log()?.chain_at(seq).map_err(|error| files.log_error(error))?;
+        match chain {
+            Some(chain) => Ok(FlowVersionId::new(seq, &chain)),
+            None => Err(Error::UnknownVersion { asked: seq, head: newest }),
+        }
+    }
+
+    /// The flow at a version.
+    ///
+    /// # Errors
+    /// Those of [`History::find`]; [`Error::Damaged`] and [`Error::Io`].
+    pub fn at(&self, at: impl Into<At>) -> Result<View, Error> {
+        let at = at.into();
+        let head = self.fresh_head()?;
+        let asked = match &at {
+            At::Head => return Ok(view_of(&head)),
+            At::Id(id) if *id == head.id => return Ok(view_of(&head)),
+            At::Number(seq) if *seq == head.id.seq() => return Ok(view_of(&head)),
+            At::Number(seq) if *seq < head.id.seq() => *seq,
+            _ => self.find(at)?.seq(),
+        };
+        if asked == head.id.seq() {
+            return Ok(view_of(&head));
+        }
+        if asked == Seq::ZERO {
+            let id = self.find(asked)?;
+            return Ok(View { id, log_time: 0, flow: Flow::new() });
+        }
+        let files = self.files();
+        let log = files.log()?;
+        let state = files.state_at(&log, asked).map_err(|error| files.log_error(error))?;
+        Ok(View { id: state.version(), log_time: state.log_time, flow: state.flow.clone() })
+    }
+
+    /// The entries, oldest first, with what each changed.
+    pub fn log(&self) -> Log {
+        // An error to find the newest version comes again when the first entry is read.
+        let newest = self.fresh_head().map_or(Seq(u64::MAX), |head| head.id.seq());
+        Log::new(Arc::clone(self.files()), newest)
+    }
+
+    /// What changed from one version to another.
+    ///
+    /// # Errors
+    /// Those of [`History::at`].
+    pub fn diff(&self, before: impl Into<At>, after: impl Into<At>) -> Result<Difference, Error> {
+        let (before, after) = (self.at(before)?, self.at(after)?);
+        Ok(Difference::between(&before.flow, &after.flow))
+    }
+
+    /// The version that each label names.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] and [`Error::Io`], where it has to be read.
+    pub fn labels(&self) -> Result<BTreeMap<String, Seq>, Error> {
+        let head = self.fresh_head()?;
+        Ok(head.marks.labels.iter().map(|(label, seq)| (label.to_string(), *seq)).collect())
+    }
+
+    /// Reads every file, checks everything that can be checked, and says what was found sound.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] with file, offset and version; [`Error::Io`].
+    pub fn verify(&self) -> Result<Verified, Error> {
+        if let Role::Writer(writer) = &self.shared.role {
+            writer
+                .flush()
+                .or_else(|error| if matches!(error, Error::Closed) { Ok(()) } else { Err(error) })?;
+        }
+        verify(self.files())
+    }
+
+    /// The history in numbers.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let head = self.last_head();
+        let files = self.files();
+        let sizes = sizes(files).unwrap_or_default();
+        let identity = files.open_log().ok().map(|log| log.identity().clone());
+        let seq = head.id.seq();
+        Stats {
+            history: identity
+                .as_ref()
+                .map_or(flow_history_replay::HistoryId([0; 16]), |identity| identity.history),
+            created: identity.map_or(0, |identity| identity.created),
+            head: head.id,
+            head_time: (seq > Seq::ZERO).then_some(head.log_time),
+            entries: seq.0,
+            components: head.flow.len(),
+            segments: sizes.segments,
+            checkpoints: sizes.checkpoints,
+            checkpoint_lag: seq.0.saturating_sub(sizes.newest_checkpoint),
+            log_bytes: sizes.log_bytes,
+            checkpoint_bytes: sizes.checkpoint_bytes,
+            catalog_bytes: sizes.catalog_bytes,
+            total_bytes: sizes.total_bytes,
+            poisoned: self.writer().is_ok_and(|writer| writer.is_poisoned()),
+            read_only: self.writer().is_err(),
+        }
+    }
+
+    /// How many entries were decoded so far to answer questions; what a test counts.
+    #[must_use]
+    pub fn entries_read(&self) -> u64 {
+        self.files().entries_read()
+    }
+
+    fn last_head(&self) -> Arc<Head> {
+        match &self.shared.role {
+            Role::Writer(writer) => writer.head(),
+            Role::Reader(head) => Arc::clone(&head.lock()),
+        }
+    }
+
+    /// The newest version, read from the files where somebody else writes them.
+    fn fresh_head(&self) -> Result<Arc<Head>, Error> {
+        let head = match &self.shared.role {
+            Role::Writer(writer) => {
+                let head = writer.head();
+                if head.id == self.version() {
+                    return Ok(head);
+                }
+                // Buffered entries are visible before they are written.
+                return Ok(Arc::new(writer.to_plan_on(Head::of)));
+            }
+            Role::Reader(head) => head,
+        };
+        let mut held = head.lock();
+        let state = recovery::read_end(self.files())?;
+        if state.seq != held.id.seq() {
+            let fresh = Arc::new(Head::of(&state));
+            self.shared.published.publish(fresh.id);
+            *held = fresh;
+        }
+        Ok(Arc::clone(&held))
+    }
+}
+
+fn view_of(head: &Head) -> View {
+    View { id: head.id, log_time: head.log_time, flow: head.flow.clone() }
+}
+
+fn unknown_label<'l>(label: String, known: impl Iterator<Item = &'l Arc<str>>) -> Error {
+    // The one that shares the longest beginning, if any of it.
+    let shared =
+        |other: &str| label.chars().zip(other.chars()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
+    let nearest = known.max_by_key(|other| shared(other)).filter(|other| shared(other) > 0);
+    Error::UnknownLabel { nearest: nearest.map(ToString::to_string), label }
+}
+
+/// Writes checkpoints in the background, and after each one the catalog.
+fn checkpoint_when_due(writer: &Arc<Writer>, files: &Arc<Files>) {
+    let (of_writer, files) = (Arc::downgrade(writer), Arc::clone(files));
+    writer.when_checkpoint_due(move |state| {
+        let Some(writer) = of_writer.upgrade() else { return };
+        let (of_writer, files) = (of_writer.clone(), Arc::clone(&files));
+        writer.background().soon(move || {
+            let Some(writer) = of_writer.upgrade() else { return };
+            // One that cannot be written costs time when the history is read, and nothing else; it is tried again.
+            let written = write_checkpoint(&files.storage, &state).ok();
+            writer.checkpoint_done(written);
+            if written.is_none() {
+                return;
+            }
+            let sized = |seq: Seq| {
+                let file = flow_history_replay::FileName::Checkpoint(seq.0).to_string();
+                Some((seq, files.storage.len(&file).ok()?))
+            };
+            let checkpoints: Vec<_> =
+                files.checkpoints().unwrap_or_default().into_iter().filter_map(sized).collect();
+            if let Ok(log) = files.open_log() {
+                // Derived as well: whoever misses it makes it again.
+                let _ = catalog::rebuild(&files.storage, &log, &state, &checkpoints);
+            }
+        });
+    });
+}
+
+impl std::fmt::Debug for History {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("History")
+            .field("place", &self.files().place)
+            .field("version", &self.version())
+            .finish()
+    }
+}

@@ -1,0 +1,102 @@
+//! The head, published so that reading it takes no lock, allocates nothing and never waits.
+
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+use flow_history_replay::FlowVersionId;
+
+/// How many heads are kept. A reader that is interrupted in the middle of reading one reads again only if this many were
+/// published meanwhile.
+const RING: u64 = 64;
+
+/// The newest version, in a ring of two-word slots published by one sequence word.
+///
+/// Not a seqlock: a writer that is parked in the middle of publishing holds up no reader, because it writes a slot that
+/// no sequence number leads to yet.
+pub(crate) struct Published {
+    sequence: AtomicU64,
+    slots: [[AtomicU64; 2]; RING as usize],
+}
+
+impl Published {
+    pub(crate) fn new(id: FlowVersionId) -> Self {
+        let published =
+            Self { sequence: AtomicU64::new(0), slots: std::array::from_fn(|_| Default::default()) };
+        published.publish(id);
+        published
+    }
+
+    /// Publishes a version. One thread at a time.
+    pub(crate) fn publish(&self, id: FlowVersionId) {
+        let next = self.sequence.load(Ordering::Relaxed) + 1;
+        let (high, low) = id.to_words();
+        if let Some([high_word, low_word]) = self.slots.get((next % RING) as usize) {
+            // ORDER: a reader that sees a word of this slot's new content must also see the sequence numbers published
+            // before it, by which it knows that it was lapped.
+            fence(Ordering::Release);
+            high_word.store(high, Ordering::Relaxed);
+            low_word.store(low, Ordering::Relaxed);
+        }
+        self.sequence.store(next, Ordering::Release);
+    }
+
+    /// The newest version.
+    pub(crate) fn load(&self) -> FlowVersionId {
+        loop {
+            let seen = self.sequence.load(Ordering::Acquire);
+            if let Some([high_word, low_word]) = self.slots.get((seen % RING) as usize) {
+                let (high, low) = (high_word.load(Ordering::Relaxed), low_word.load(Ordering::Relaxed));
+                fence(Ordering::Acquire);
+                // The slot is written again for `seen + RING`, after `seen + RING - 1` was published.
+                if self.sequence.load(Ordering::Relaxed) - seen < RING - 1
+                    && let Some(id) = FlowVersionId::from_words(high, low)
+                {
+                    return id;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Published, RING};
+    use flow_history_replay::{Chain, FlowVersionId, Seq};
+
+    fn id(seq: u64) -> FlowVersionId {
+        let mut chain = [0; 32];
+        chain[..8].copy_from_slice(&seq.to_be_bytes());
+        chain[8..16].copy_from_slice(&seq.to_le_bytes());
+        FlowVersionId::new(Seq(seq), &Chain(chain))
+    }
+
+    #[test]
+    fn a_reader_sees_whole_versions_in_order_while_a_writer_publishes() {
+        let published = Published::new(id(0));
+        std::thread::scope(|scope| {
+            let readers: Vec<_> = (0..2)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut last = Seq(0);
+                        while last < Seq(200_000) {
+                            let seen = published.load();
+                            assert_eq!(seen, id(seen.seq().0), "a torn version");
+                            assert!(seen.seq() >= last);
+                            last = seen.seq();
+                        }
+                    })
+                })
+                .collect();
+            (1..=200_000).for_each(|seq| published.publish(id(seq)));
+            readers.into_iter().for_each(|reader| reader.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn the_ring_goes_round() {
+        let published = Published::new(id(0));
+        for seq in 1..3 * RING {
+            published.publish(id(seq));
+            assert_eq!(published.load(), id(seq));
+        }
+    }
+}

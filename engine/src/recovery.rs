@@ -1,0 +1,210 @@
+//! Creating a history, and opening one that is there.
+
+use std::io;
+use std::sync::Arc;
+
+use flow_history_replay::{
+    Chain, FileName, HistoryId, Identity, LogError, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentReason, Seq,
+    State, Tail, What,
+};
+
+use crate::active_segment::{ActiveSegment, fill_new};
+use crate::catalog::{self, Watermark};
+use crate::files::Files;
+use crate::storage::{Failed, LockError, Storage, replace_file, write_all};
+use crate::tuning::Tuning;
+use crate::writer::Start;
+use crate::{Clock, Error};
+
+/// Opens a history to write: creates it where nothing is, takes the lock, and finds where the log goes on.
+pub(crate) fn open_to_write(
+    files: &Files,
+    clock: &Arc<dyn Clock>,
+    tuning: &Tuning,
+    may_create: bool,
+) -> Result<Start, Error> {
+    let storage = &files.storage;
+    let found = look(files)?;
+    if matches!(found, Found::Nothing | Found::Unfinished) && !may_create {
+        return Err(Error::NotAHistory { dir: files.place.clone(), found: "nothing" });
+    }
+    let broken = |failed: Failed| {
+        Error::io(failed.operation, files.place.join(&failed.file), failed.offset, failed.source)
+    };
+    if matches!(found, Found::Nothing | Found::Unfinished) {
+        storage
+            .create_directory()
+            .map_err(|source| Error::io("create the directory", files.place.clone(), 0, source))?;
+    }
+    let lock = storage.lock().map_err(|error| match error {
+        LockError::Held { holder } => Error::Locked { dir: files.place.clone(), holder },
+        LockError::Io(source) => Error::io("lock", files.place.join(FileName::Lock.to_string()), 0, source),
+    })?;
+    // Somebody may have created it, or gone on, between the look and the lock.
+    if matches!(look(files)?, Found::Nothing | Found::Unfinished) {
+        create(storage, clock, tuning).map_err(broken)?;
+    }
+    remove_leftovers(storage);
+
+    let log = files.log()?;
+    let last = log.segments().last().map(|segment| segment.header.clone());
+    if let Some(last) = &last {
+        // ORDER: what a process that was killed had written but not synced is made durable before it is believed.
+        let file = FileName::RawSegment(last.number).to_string();
+        storage.sync(&file).map_err(Failed::sync(&file)).map_err(broken)?;
+    }
+    let (state, ending) = files.state_at_end(&log).map_err(|error| files.log_error(error))?;
+    if let Watermark::At(seq) = catalog::watermark(storage, state.history.0)
+        && seq > state.seq
+    {
+        let file = FileName::Catalog.to_string();
+        return Err(files.log_error(LogError::damaged(&file, 0, Some(seq), What::LogIsShorter)));
+    }
+
+    let checkpoint = files.checkpoints().unwrap_or_default().pop().unwrap_or_default();
+    let checkpoint_bytes = storage.len(&FileName::Checkpoint(checkpoint.0).to_string()).unwrap_or_default();
+    let bytes_before = log.segments().iter().rev().skip(1).map(|segment| segment.bytes).sum();
+    let active = |next_number, bytes_before| {
+        ActiveSegment::after(
+            Arc::clone(storage),
+            Arc::clone(clock),
+            tuning.clone(),
+            log.identity().clone(),
+            next_number,
+            bytes_before,
+        )
+    };
+    let next_number = ending.segment + 1;
+    let (segment, reason, needs_opened) = match (ending.tail, last) {
+        (Tail::Closed, Some(header)) => {
+            let bytes = log.segments().last().map_or(0, |segment| segment.bytes);
+            (
+                active(next_number, bytes_before).resume(header, ending.offset, bytes),
+                SegmentReason::Full,
+                false,
+            )
+        }
+        // A history without an entry has no version that could be lost.
+        (Tail::Open, Some(header)) if ending.seq == Seq::ZERO && header.number == 1 => {
+            let bytes = log.segments().last().map_or(0, |segment| segment.bytes);
+            (
+                active(next_number, bytes_before).resume(header, ending.offset, bytes),
+                SegmentReason::Full,
+                false,
+            )
+        }
+        // Nothing is cut: what was torn stays where it is, and the next entry begins a segment that says where this one
+        // ends.
+        _ => (active(next_number, bytes_before + ending.offset), SegmentReason::Recovered, true),
+    };
+    Ok(Start { state, segment, reason, needs_opened, last_checkpoint: (checkpoint, checkpoint_bytes), lock })
+}
+
+enum Found {
+    /// No directory, or an empty one.
+    Nothing,
+    /// What a crash in the middle of creating a history leaves.
+    Unfinished,
+    History,
+}
+
+fn look(files: &Files) -> Result<Found, Error> {
+    let not_a_history = |found| Error::NotAHistory { dir: files.place.clone(), found };
+    let names = match files.storage.list() {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Err(not_a_history("a file")),
+        Err(source) => return Err(Error::io("list", files.place.clone(), 0, source)),
+    };
+    let ours: Vec<Option<FileName>> = names.iter().map(|name| FileName::parse(name)).collect();
+    if ours.iter().any(|name| matches!(name, Some(FileName::Identity))) {
+        return Ok(Found::History);
+    }
+    if names.is_empty() {
+        return Ok(Found::Nothing);
+    }
+    let foreign = ours.iter().any(Option::is_none);
+    let leftover = |name: &Option<FileName>| match name {
+        Some(FileName::Lock | FileName::PoolSegment(_) | FileName::Temporary) => true,
+        // The first segment is there before the identity is; it holds nothing until the identity is durable.
+        Some(FileName::RawSegment(1)) => is_unused_segment(&*files.storage),
+        _ => false,
+    };
+    if foreign && !ours.iter().any(|name| matches!(name, Some(FileName::RawSegment(_)))) {
+        return Err(not_a_history("a directory with other files in it"));
+    }
+    if !foreign && ours.iter().all(leftover) {
+        return Ok(Found::Unfinished);
+    }
+    // Segments without an identity: reading the log says what is wrong.
+    Ok(Found::History)
+}
+
+fn is_unused_segment(storage: &dyn Storage) -> bool {
+    let file = FileName::RawSegment(1).to_string();
+    let mut at = SEGMENT_HEADER_BYTES as u64;
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match storage.read_at(&file, at, &mut buffer) {
+            Ok(0) => return true,
+            Ok(count) if buffer.iter().take(count).all(|byte| *byte == 0) => at += count as u64,
+            _ => return false,
+        }
+    }
+}
+
+/// Makes a history of no entries.
+fn create(storage: &Arc<dyn Storage>, clock: &Arc<dyn Clock>, tuning: &Tuning) -> Result<(), Failed> {
+    let history = HistoryId(clock.random());
+    let header = SegmentHeader {
+        history,
+        number: 1,
+        reason: SegmentReason::First,
+        first_seq: Seq(1),
+        chain: Chain::start(history),
+        salt: clock.random(),
+        log_time: 0,
+    };
+    let pool = FileName::PoolSegment(1);
+    fill_new(&**storage, pool, tuning.segment_bytes_first)?;
+    let (pool, segment) = (pool.to_string(), FileName::RawSegment(1).to_string());
+    write_all(&**storage, &pool, 0, &header.encode()).map_err(Failed::write("write", &pool, 0))?;
+    // ORDER: segment, its name, then the identity: while there is no identity there is no history, and nothing that
+    // could be lost.
+    storage.sync(&pool).map_err(Failed::sync(&pool))?;
+    storage.rename(&pool, &segment).map_err(Failed::write("rename", &pool, 0))?;
+    storage.sync_directory().map_err(Failed::sync(""))?;
+    let identity = Identity { history, first_segment: 1, last_segment: 1, created: clock.now().millis };
+    replace_file(&**storage, &FileName::Identity.to_string(), &identity.encode())
+}
+
+/// Removes what an earlier writer left half made under names that mean nothing.
+fn remove_leftovers(storage: &Arc<dyn Storage>) {
+    for name in storage.list().unwrap_or_default() {
+        if matches!(FileName::parse(&name), Some(FileName::PoolSegment(_) | FileName::Temporary)) {
+            // Left again, it is in nobody's way.
+            let _ = storage.remove(&name);
+        }
+    }
+}
+
+/// The state at the end of the log of a history that is only read.
+pub(crate) fn open_to_read(files: &Files) -> Result<State, Error> {
+    match look(files)? {
+        Found::Nothing => Err(Error::NotAHistory { dir: files.place.clone(), found: "nothing" }),
+        Found::Unfinished => {
+            Err(Error::NotAHistory { dir: files.place.clone(), found: "a history that was never finished" })
+        }
+        Found::History => read_end(files),
+    }
+}
+
+/// The state at the end of the log, read again where a writer changed the files in between.
+pub(crate) fn read_end(files: &Files) -> Result<State, Error> {
+    let read = || files.open_log().and_then(|log| files.state_at_end(&log)).map(|(state, _)| state);
+    match read() {
+        // A segment may have come between listing the files and reading them: what is damage stays so.
+        Err(LogError::Damaged(_)) => read().map_err(|error| files.log_error(error)),
+        other => other.map_err(|error| files.log_error(error)),
+    }
+}

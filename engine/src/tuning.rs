@@ -1,0 +1,55 @@
+//! The engine's sizes and waits, in one place. The defaults are for production; tests choose hostile ones.
+
+use std::time::Duration;
+
+/// Sizes and waits. None of them is part of the format: a history written under one tuning opens under any other.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Tuning {
+    /// Bytes of a history's first segment; each later one is twice the one before.
+    pub segment_bytes_first: u64,
+    /// Bytes at which segments stop growing.
+    pub segment_bytes_max: u64,
+    /// Longest time that a leader waits for the members of the last group to come back. Zero: it never waits.
+    pub rejoin_wait: Duration,
+    /// Most bytes that may wait to become durable before `submit` answers `Busy`.
+    pub in_flight_bytes_max: usize,
+    /// Bytes of log below which nothing is derived from it: no checkpoint, no catalog.
+    pub derive_from_bytes: u64,
+    /// Entries after which a checkpoint is due.
+    pub checkpoint_entries: u64,
+    /// Bytes of log after which a checkpoint is due, as a multiple of the size of the checkpoint before.
+    pub checkpoint_bytes_factor: u64,
+    /// How long after the last append a frame that only vouches is written.
+    pub vouch_after: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            segment_bytes_first: 256 << 10,
+            segment_bytes_max: 4 << 20,
+            rejoin_wait: Duration::from_micros(50),
+            in_flight_bytes_max: 64 << 20,
+            derive_from_bytes: 256 << 10,
+            checkpoint_entries: 2_500,
+            checkpoint_bytes_factor: 2,
+            vouch_after: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Tuning {
+    /// Sizes so small that everything happens all the time.
+    #[must_use]
+    pub fn hostile() -> Self {
+        Self {
+            segment_bytes_first: 4 << 10,
+            segment_bytes_max: 8 << 10,
+            derive_from_bytes: 0,
+            checkpoint_entries: 7,
+            checkpoint_bytes_factor: 0,
+            ..Self::default()
+        }
+    }
+}

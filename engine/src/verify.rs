@@ -1,0 +1,133 @@
+//! Reading everything, and saying what was found.
+
+use flow_history_flow::StateHash;
+use flow_history_replay::{Chain, FileName, FlowVersionId, HistoryId, Replay, Seq, Tail};
+
+use crate::Error;
+use crate::catalog::{Watermark, watermark};
+use crate::files::Files;
+
+/// What a full reading found sound.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Verified {
+    /// The history.
+    pub history: HistoryId,
+    /// Entries read, each checked by checksum, chain and encoding and folded into the flow.
+    pub entries: u64,
+    /// Segments read.
+    pub segments: usize,
+    /// Bytes of these.
+    pub log_bytes: u64,
+    /// Checkpoints read that agree with the log.
+    pub checkpoints: usize,
+    /// The newest version.
+    pub head: FlowVersionId,
+    /// The hash chain there, to keep elsewhere and compare with.
+    pub chain: Chain,
+    /// The hash of the flow there.
+    pub state_hash: StateHash,
+    /// How the log ends.
+    pub tail: Tail,
+    /// What costs time or is untidy, and nothing else.
+    pub warnings: Vec<String>,
+}
+
+pub(crate) fn verify(files: &Files) -> Result<Verified, Error> {
+    let log = files.log()?;
+    let mut warnings = Vec::new();
+    let mut checkpoints = files
+        .checkpoints()
+        .map_err(|source| Error::io("list", files.place.clone(), 0, source))?
+        .into_iter()
+        .peekable();
+    let mut agreeing = 0;
+    let mut replay = Replay::from_the_start(&log);
+    loop {
+        while let Some(seq) = checkpoints.next_if(|seq| *seq <= replay.state().seq) {
+            let state = replay.state();
+            let same = files.load_checkpoint(&log, seq).is_some_and(|kept| {
+                kept.seq == state.seq && kept.chain == state.chain && kept.flow == state.flow
+            });
+            if same {
+                agreeing += 1;
+            } else {
+                let file = FileName::Checkpoint(seq.0);
+                warnings.push(format!("{file} is not what the log says; it is passed over, delete it"));
+            }
+        }
+        if replay.next_entry().map_err(|error| files.log_error(error))?.is_none() {
+            break;
+        }
+    }
+    let (state, ending) = files.state_at_end(&log).map_err(|error| files.log_error(error))?;
+    let tail = ending.tail;
+    for seq in checkpoints {
+        // One that is whole and ahead of the log was found when the end was read: that is damage.
+        warnings
+            .push(format!("{} cannot be read; it is passed over, delete it", FileName::Checkpoint(seq.0)));
+    }
+    if let Watermark::At(seq) = read_watermark(files, state.history)
+        && seq > state.seq
+    {
+        let file = FileName::Catalog.to_string();
+        let what = flow_history_replay::What::LogIsShorter;
+        return Err(files.log_error(flow_history_replay::LogError::damaged(&file, 0, Some(seq), what)));
+    }
+    for name in files.storage.list().unwrap_or_default() {
+        match FileName::parse(&name) {
+            None => warnings.push(format!("{name} is none of the history's files")),
+            Some(FileName::Temporary) => warnings.push(format!("{name} was left half made")),
+            Some(_) => {}
+        }
+    }
+    if let Tail::Torn { bytes } = tail {
+        warnings.push(format!(
+            "the last segment ends in {bytes} bytes that are no frame: a write that a crash cut short, or one that is \
+             under way"
+        ));
+    }
+    debug_assert_eq!(state.chain, replay.state().chain);
+    let state = replay.state();
+    Ok(Verified {
+        history: state.history,
+        entries: state.seq.0,
+        segments: log.segments().len(),
+        log_bytes: log.segments().iter().map(|segment| segment.bytes).sum(),
+        checkpoints: agreeing,
+        head: state.version(),
+        chain: state.chain,
+        state_hash: state.flow.state_hash(),
+        tail,
+        warnings,
+    })
+}
+
+fn read_watermark(files: &Files, history: HistoryId) -> Watermark {
+    // redb writes to a file that it opens, if only to note that it is open; a reader works on a copy.
+    let name = FileName::Catalog.to_string();
+    let Ok(length) = files.storage.len(&name) else { return Watermark::Unknown };
+    const COPY_MAX: u64 = 64 << 20;
+    if length > COPY_MAX {
+        return Watermark::Unknown;
+    }
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match files.storage.read_at(&name, filled as u64, rest) {
+            Ok(0) | Err(_) => return Watermark::Unknown,
+            Ok(count) => filled += count,
+        }
+    }
+    let copy = crate::MemoryStorage::with_files([(name, bytes)].into());
+    let storage: std::sync::Arc<dyn crate::Storage> = std::sync::Arc::new(copy);
+    watermark(&storage, history.0)
+}
+
+impl Verified {
+    /// The newest version's number.
+    #[must_use]
+    pub fn seq(&self) -> Seq {
+        self.head.seq()
+    }
+}

@@ -1,0 +1,83 @@
+//! The names of the files of a history.
+
+use std::fmt;
+
+/// What a file in the directory of a history is, by its name. Anything else there is none of ours and is left alone.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[non_exhaustive]
+pub enum FileName {
+    /// Which history this is, and how far its log reaches.
+    Identity,
+    /// One file of the log, not compressed.
+    RawSegment(u64),
+    /// A file that is prepared to become a segment.
+    PoolSegment(u64),
+    /// A flow at the version of this sequence number.
+    Checkpoint(u64),
+    /// What finds things.
+    Catalog,
+    /// What a writer holds locked.
+    Lock,
+    /// What is being written aside and is not yet what its name says.
+    Temporary,
+}
+
+impl FileName {
+    /// What a file of this name is; `None` where it is none of ours.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        let number = |prefix: &str, suffix: &str| {
+            let digits = name.strip_prefix(prefix)?.strip_suffix(suffix)?;
+            let all_digits = digits.len() >= 10 && digits.bytes().all(|byte| byte.is_ascii_digit());
+            digits.parse::<u64>().ok().filter(|_| all_digits)
+        };
+        let parsed = match name {
+            "history" => Some(Self::Identity),
+            "catalog.redb" => Some(Self::Catalog),
+            "lock" => Some(Self::Lock),
+            _ if name.ends_with(".tmp") => Some(Self::Temporary),
+            _ => None,
+        };
+        parsed
+            .or_else(|| number("segment-", ".raw").map(Self::RawSegment))
+            .or_else(|| number("pool-", ".raw").map(Self::PoolSegment))
+            .or_else(|| number("checkpoint-", ".pages").map(Self::Checkpoint))
+            // A number written in another way than ours would be a second name for the same file.
+            .filter(|parsed| *parsed == Self::Temporary || parsed.to_string() == name)
+    }
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Identity => f.write_str("history"),
+            Self::RawSegment(number) => write!(f, "segment-{number:010}.raw"),
+            Self::PoolSegment(number) => write!(f, "pool-{number:010}.raw"),
+            Self::Checkpoint(seq) => write!(f, "checkpoint-{seq:015}.pages"),
+            Self::Catalog => f.write_str("catalog.redb"),
+            Self::Lock => f.write_str("lock"),
+            Self::Temporary => f.write_str("*.tmp"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FileName;
+
+    #[test]
+    fn a_name_is_read_back_as_what_it_was_written_for() {
+        use FileName::{Catalog, Checkpoint, Identity, Lock, PoolSegment, RawSegment};
+        for name in
+            [Identity, Catalog, Lock, RawSegment(1), RawSegment(u64::MAX), PoolSegment(2), Checkpoint(77)]
+        {
+            assert_eq!(FileName::parse(&name.to_string()), Some(name));
+        }
+        assert_eq!(FileName::parse("history.tmp"), Some(FileName::Temporary));
+        for name in
+            ["", "History", "segment-1.raw", "segment-00000000001.raw", "segment-+000000001.raw", ".DS_Store"]
+        {
+            assert_eq!(FileName::parse(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What undo and redo would take next: a pure function of the log.
+//!
+//! Nothing but the tops is kept. Each entry that moves a stack says what lies beneath it, so that the stack below a top
+//! is read from the entries themselves, and a history of ten million changes costs no memory for its stacks.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::{Header, Intent, Seq};
+
+/// The tops of the two stacks of one scope.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tops {
+    /// The newest unit that undo would take back.
+    pub undo: Option<Seq>,
+    /// The newest undo that redo would take back.
+    pub redo: Option<Seq>,
+}
+
+/// What lies beneath an entry on the stacks that it moved: the tops after the entry, without the entry itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Beneath {
+    /// On the stacks of the whole flow.
+    pub flow: Tops,
+    /// On the stacks of the author who owns the unit.
+    pub author: Tops,
+    /// The id of that author: for an undo or a redo the one whose change is taken back or done again, otherwise the
+    /// entry's own.
+    pub owner: Arc<str>,
+}
+
+/// The tops of all stacks at a version.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Stacks {
+    /// The stacks of the whole flow.
+    pub flow: Tops,
+    /// The stacks of each author, by id.
+    pub authors: HashMap<Arc<str>, Tops>,
+}
+
+impl Stacks {
+    /// The tops of an author's stacks.
+    #[must_use]
+    pub fn of_author(&self, id: &str) -> Tops {
+        self.authors.get(id).copied().unwrap_or_default()
+    }
+
+    /// What lies beneath a new undoable unit of an author: it goes on top, and what could be done again no longer can.
+    pub(crate) fn beneath_new_unit(&self, author: &Arc<str>) -> Beneath {
+        let without_redo = |tops: Tops| Tops { redo: None, ..tops };
+        Beneath {
+            flow: without_redo(self.flow),
+            author: without_redo(self.of_author(author)),
+            owner: Arc::clone(author),
+        }
+    }
+
+    /// Moves the stacks as an entry says. Marks, system and reconcile entries leave them alone. Returns the tops before
+    /// of the owner's stacks, for taking it back.
+    pub(crate) fn follow(&mut self, seq: Seq, header: &Header) -> Option<(Arc<str>, Option<Tops>)> {
+        let beneath = header.beneath.as_ref()?;
+        let put = |tops: Tops| match header.intent {
+            Intent::Undo => Tops { redo: Some(seq), ..tops },
+            _ => Tops { undo: Some(seq), ..tops },
+        };
+        self.flow = put(beneath.flow);
+        let before = self.authors.insert(Arc::clone(&beneath.owner), put(beneath.author));
+        Some((Arc::clone(&beneath.owner), before))
+    }
+}

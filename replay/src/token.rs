@@ -1,0 +1,156 @@
+//! A value as a flat row of tokens, and back, without recursing.
+
+use std::collections::HashMap;
+
+use flow_history_flow::{ComponentId, Flow, Map, Name, Number, SecretRef, Slot, Value};
+
+use crate::canonical::{Bytes, Text, Token, ValueBytes};
+
+/// Slots to ids and back: those of the flow before a change, and those that the change gives out on the way.
+pub(crate) struct Refs<'f> {
+    flow: &'f Flow,
+    next_slot: u32,
+    added: HashMap<u32, ComponentId>,
+}
+
+impl<'f> Refs<'f> {
+    pub(crate) fn of(flow: &'f Flow) -> Self {
+        Self { flow, next_slot: flow.next_slot().0, added: HashMap::new() }
+    }
+
+    pub(crate) fn added(&mut self, slot: Option<Slot>, id: &ComponentId) {
+        let slot = slot.map_or(self.next_slot, |slot| slot.0);
+        if slot == self.next_slot {
+            self.next_slot = self.next_slot.saturating_add(1);
+        }
+        self.added.insert(slot, id.clone());
+    }
+
+    pub(crate) fn id(&self, slot: u32) -> Result<ComponentId, &'static str> {
+        let added = self.added.get(&slot).cloned();
+        added
+            .or_else(|| self.flow.component_in(Slot(slot)).map(|component| component.id.clone()))
+            .ok_or("a slot is empty")
+    }
+}
+
+/// The tokens of a value. References to components that exist are written by slot.
+pub(crate) fn to_tokens(value: &Value, refs: &Refs<'_>) -> ValueBytes {
+    let flat = |value: &Value| match value {
+        Value::Null => Token::Null,
+        Value::Bool(false) => Token::False,
+        Value::Bool(true) => Token::True,
+        Value::Number(number) => match (number.as_i64(), number.as_lexeme()) {
+            (Some(integer), _) => Token::Integer(integer),
+            (None, lexeme) => Token::Lexeme(Text(lexeme.unwrap_or_default().into())),
+        },
+        Value::Text(text) => Token::Text(Text(text.clone())),
+        Value::Bytes(bytes) => Token::Bytes(Bytes(bytes.clone())),
+        Value::List(list) => Token::List(u32::try_from(list.len()).unwrap_or(u32::MAX)),
+        Value::Map(map) => Token::Map(u32::try_from(map.len()).unwrap_or(u32::MAX)),
+        Value::Ref(id) => match refs.flow.slot(id) {
+            Some(slot) => Token::Component(slot.0),
+            None => Token::Nowhere(Text(id.to_shared())),
+        },
+        Value::Secret(secret) => Token::Secret { id: secret.id, tag: secret.tag },
+        // A kind of value that this encoding does not know cannot be built by this version of the library.
+        _ => Token::Null,
+    };
+    if !matches!(value, Value::List(_) | Value::Map(_)) {
+        return ValueBytes::Flat(flat(value));
+    }
+    let mut tokens = Vec::new();
+    // What is still to be written, the next one last; a map's keys are written before their values.
+    enum Pending<'v> {
+        Value(&'v Value),
+        Key(&'v Name),
+    }
+    let mut pending = vec![Pending::Value(value)];
+    while let Some(next) = pending.pop() {
+        match next {
+            Pending::Key(key) => tokens.push(Token::Key(Text(key.to_shared()))),
+            Pending::Value(value) => {
+                tokens.push(flat(value));
+                match value {
+                    Value::List(list) => pending.extend(list.iter().rev().map(Pending::Value)),
+                    Value::Map(map) => {
+                        for (key, value) in map.iter().rev() {
+                            pending.push(Pending::Value(value));
+                            pending.push(Pending::Key(key));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+    ValueBytes::Nested(tokens)
+}
+
+/// The value of tokens.
+pub(crate) fn from_tokens(tokens: ValueBytes, refs: &Refs<'_>) -> Result<Value, String> {
+    let tokens = match tokens {
+        ValueBytes::Flat(token) => vec![token],
+        ValueBytes::Nested(tokens) => tokens,
+    };
+    /// A list or map that is being filled; a map's key waits for its value.
+    struct Open {
+        missing: u32,
+        list: Vec<Value>,
+        map: Option<OpenMap>,
+    }
+    type OpenMap = (Vec<(Name, Value)>, Option<Name>);
+    let mut open: Vec<Open> = Vec::new();
+    for token in tokens {
+        let mut done = match token {
+            Token::Key(key) => {
+                let waiting = open.last_mut().and_then(|open| open.map.as_mut()).map(|(_, key)| key);
+                match waiting {
+                    Some(waiting @ None) => *waiting = Some(Name::from(key.0)),
+                    _ => return Err("a key stands where a value belongs".to_owned()),
+                }
+                continue;
+            }
+            Token::List(missing) if missing > 0 => {
+                open.push(Open { missing, list: Vec::new(), map: None });
+                continue;
+            }
+            Token::Map(missing) if missing > 0 => {
+                open.push(Open { missing, list: Vec::new(), map: Some((Vec::new(), None)) });
+                continue;
+            }
+            Token::List(_) => Value::List(Vec::new()),
+            Token::Map(_) => Value::Map(Map::new()),
+            Token::Null => Value::Null,
+            Token::False => Value::Bool(false),
+            Token::True => Value::Bool(true),
+            Token::Integer(integer) => Value::Number(integer.into()),
+            Token::Lexeme(text) => Value::Number(Number::parse(&text.0).ok_or("a number is not one")?),
+            Token::Text(text) => Value::Text(text.0),
+            Token::Bytes(bytes) => Value::Bytes(bytes.0),
+            Token::Component(slot) => Value::Ref(refs.id(slot)?),
+            Token::Nowhere(id) => Value::Ref(ComponentId::from(id.0)),
+            Token::Secret { id, tag } => Value::Secret(SecretRef { id, tag }),
+        };
+        // A value that is complete completes whatever was waiting only for it.
+        loop {
+            let Some(around) = open.last_mut() else { return Ok(done) };
+            match &mut around.map {
+                Some((entries, key)) => {
+                    entries.push((key.take().ok_or("a value stands where a key belongs")?, done));
+                }
+                None => around.list.push(done),
+            }
+            around.missing -= 1;
+            if around.missing > 0 {
+                break;
+            }
+            let Some(full) = open.pop() else { return Err("a value is incomplete".to_owned()) };
+            done = match full.map {
+                Some((entries, _)) => Value::Map(entries.into_iter().collect()),
+                None => Value::List(full.list),
+            };
+        }
+    }
+    Err("a value is incomplete".to_owned())
+}

@@ -1,0 +1,151 @@
+//! The 16 bytes that name a version.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{Chain, SEQ_MAX, Seq};
+
+/// The name of a version: a valid UUID of version 8 (RFC 9562), so that any column, attribute or tool that takes a UUID
+/// carries it.
+///
+/// ```text
+/// bits   0..48   sequence number, so that ids of one history sort in order
+/// bits  48..52   1000, the version of the UUID
+/// bits  52..64   the first 12 bits of the chain at that entry
+/// bits  64..66   10, the variant of the UUID
+/// bits  66..128  the next 62 bits of the chain
+/// ```
+///
+/// It never names two different flows by accident: 74 bits of the hash chain tell histories, and lost versions, apart.
+/// It is an identifier, not a signature.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlowVersionId([u8; 16]);
+
+impl FlowVersionId {
+    /// The name of the version after the entry `seq`, where the chain is `chain`.
+    #[must_use]
+    pub fn new(seq: Seq, chain: &Chain) -> Self {
+        let [.., s0, s1, s2, s3, s4, s5] = seq.0.min(SEQ_MAX).to_be_bytes();
+        let [c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, ..] = chain.0;
+        // Twelve bits of the chain stand in the second half of byte 6 and in byte 7; the other 62 follow them.
+        let rest = u64::from_be_bytes([c2, c3, c4, c5, c6, c7, c8, c9]);
+        let low = (u64::from(c1 & 0x0f) << 58) | (rest >> 6);
+        let [l0, l1, l2, l3, l4, l5, l6, l7] = ((low & (u64::MAX >> 2)) | (1 << 63)).to_be_bytes();
+        let (b6, b7) = (0x80 | (c0 >> 4), (c0 << 4) | (c1 >> 4));
+        Self([s0, s1, s2, s3, s4, s5, b6, b7, l0, l1, l2, l3, l4, l5, l6, l7])
+    }
+
+    /// The id with these bytes; `None` where they are not a UUID of version 8.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Option<Self> {
+        let [_, _, _, _, _, _, version, _, variant, ..] = bytes;
+        (version >> 4 == 8 && variant >> 6 == 0b10).then_some(Self(bytes))
+    }
+
+    /// The bytes of the UUID.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// The sequence number of the entry that made this version.
+    #[must_use]
+    pub fn seq(&self) -> Seq {
+        let [s0, s1, s2, s3, s4, s5, ..] = self.0;
+        Seq(u64::from_be_bytes([0, 0, s0, s1, s2, s3, s4, s5]))
+    }
+
+    /// The two words of the id, the first one the more significant.
+    #[must_use]
+    pub fn to_words(self) -> (u64, u64) {
+        let number = u128::from_be_bytes(self.0);
+        #[expect(clippy::cast_possible_truncation, reason = "a half of the number is what is asked for")]
+        ((number >> 64) as u64, number as u64)
+    }
+
+    /// The id of these two words; `None` where they are not a UUID of version 8.
+    #[must_use]
+    pub fn from_words(high: u64, low: u64) -> Option<Self> {
+        Self::from_bytes((u128::from(high) << 64 | u128::from(low)).to_be_bytes())
+    }
+}
+
+impl fmt::Display for FlowVersionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, byte) in self.0.iter().enumerate() {
+            if matches!(at, 4 | 6 | 8 | 10) {
+                f.write_str("-")?;
+            }
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for FlowVersionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Text that is not a flow-version ID.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ParseVersionIdError;
+
+impl fmt::Display for ParseVersionIdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a flow-version ID is a UUID of version 8, such as 00000000-002a-8123-8456-789abcdef012")
+    }
+}
+
+impl std::error::Error for ParseVersionIdError {}
+
+impl FromStr for FlowVersionId {
+    type Err = ParseVersionIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let groups: Vec<usize> = text.split('-').map(str::len).collect();
+        if groups != [8, 4, 4, 4, 12] || !text.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit()) {
+            return Err(ParseVersionIdError);
+        }
+        let number = u128::from_str_radix(&text.replace('-', ""), 16).map_err(|_| ParseVersionIdError)?;
+        Self::from_bytes(number.to_be_bytes()).ok_or(ParseVersionIdError)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FlowVersionId;
+    use crate::{Chain, SEQ_MAX, Seq};
+
+    #[test]
+    fn is_a_uuid_of_version_8_that_carries_the_sequence_and_74_bits_of_the_chain() {
+        let id = FlowVersionId::new(Seq(42), &Chain([0xff; 32]));
+        assert_eq!(id.to_string(), "00000000-002a-8fff-bfff-ffffffffffff");
+        let id = FlowVersionId::new(Seq(SEQ_MAX), &Chain([0; 32]));
+        assert_eq!(id.to_string(), "ffffffff-ffff-8000-8000-000000000000");
+        assert_eq!(id.seq(), Seq(SEQ_MAX));
+
+        // Each of the first 74 bits of the chain, and none behind them, is a bit of the id.
+        let base = FlowVersionId::new(Seq(7), &Chain([0; 32]));
+        for bit in 0..256 {
+            let mut chain = [0; 32];
+            chain[bit / 8] = 0x80 >> (bit % 8);
+            let other = FlowVersionId::new(Seq(7), &Chain(chain));
+            assert_eq!(other != base, bit < 74, "{bit}");
+        }
+    }
+
+    #[test]
+    fn survives_every_form() {
+        let id = FlowVersionId::new(Seq(1_234_567), &Chain::start(crate::HistoryId([3; 16])));
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert_eq!(FlowVersionId::from_bytes(*id.as_bytes()), Some(id));
+        let (high, low) = id.to_words();
+        assert_eq!(FlowVersionId::from_words(high, low), Some(id));
+        for text in ["", "42", "00000000-002a-4fff-bfff-ffffffffffff", "00000000-002a-8fff-bfff-fffffffffff"]
+        {
+            assert!(text.parse::<FlowVersionId>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Names and authors that entries share.
+//!
+//! The first entry to use a kind, a field name or an author spells it out; later ones name it by number. The numbers
+//! follow from the log alone. A history that uses more than [`VOCABULARY_MAX`] of them spells the rest out each time, so
+//! that nobody can make the table grow without end.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use flow_history_flow::Name;
+
+use crate::{Author, VOCABULARY_MAX, VOCABULARY_NAME_BYTES_MAX};
+
+/// The numbered names and authors of a history up to a version.
+#[derive(Clone, Default, Debug)]
+pub struct Vocabulary {
+    names: Table<Name>,
+    authors: Table<Arc<Author>>,
+}
+
+#[derive(Clone, Debug)]
+struct Table<T> {
+    items: Vec<T>,
+    numbers: HashMap<T, u32, foldhash::fast::RandomState>,
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), numbers: HashMap::default() }
+    }
+}
+
+impl<T: Clone + Eq + std::hash::Hash> Table<T> {
+    fn add(&mut self, item: T) -> Option<u32> {
+        let number = u32::try_from(self.items.len()).ok().filter(|_| self.items.len() < VOCABULARY_MAX)?;
+        self.items.push(item.clone());
+        self.numbers.insert(item, number);
+        Some(number)
+    }
+
+    fn truncate(&mut self, len: usize) {
+        for item in self.items.drain(len.min(self.items.len())..) {
+            self.numbers.remove(&item);
+        }
+    }
+}
+
+impl Vocabulary {
+    /// The number of a name, which is added where there is room; `None` where it is to be spelt out.
+    pub(crate) fn number_of_name(&mut self, name: &Name) -> Option<u32> {
+        if let Some(number) = self.names.numbers.get(name) {
+            return Some(*number);
+        }
+        if name.len() > VOCABULARY_NAME_BYTES_MAX { None } else { self.names.add(name.clone()) }
+    }
+
+    /// The number of an author, who is added where there is room; `None` where they are to be spelt out.
+    pub(crate) fn number_of_author(&mut self, author: &Arc<Author>) -> Option<u32> {
+        if let Some(number) = self.authors.numbers.get(author) {
+            return Some(*number);
+        }
+        self.authors.add(Arc::clone(author))
+    }
+
+    pub(crate) fn name(&self, number: u32) -> Option<&Name> {
+        self.names.items.get(number as usize)
+    }
+
+    pub(crate) fn author(&self, number: u32) -> Option<&Arc<Author>> {
+        self.authors.items.get(number as usize)
+    }
+
+    /// How many names and authors there are.
+    pub(crate) fn lengths(&self) -> (usize, usize) {
+        (self.names.items.len(), self.authors.items.len())
+    }
+
+    pub(crate) fn names_from(&self, from: usize) -> &[Name] {
+        self.names.items.get(from..).unwrap_or_default()
+    }
+
+    pub(crate) fn authors_from(&self, from: usize) -> &[Arc<Author>] {
+        self.authors.items.get(from..).unwrap_or_default()
+    }
+
+    /// Forgets what was added since.
+    pub(crate) fn truncate(&mut self, (names, authors): (usize, usize)) {
+        self.names.truncate(names);
+        self.authors.truncate(authors);
+    }
+
+    pub(crate) fn restore(&mut self, names: Vec<Name>, authors: Vec<Arc<Author>>) {
+        *self = Self::default();
+        names.into_iter().for_each(|name| _ = self.names.add(name));
+        authors.into_iter().for_each(|author| _ = self.authors.add(author));
+    }
+}
