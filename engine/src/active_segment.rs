@@ -44,7 +44,7 @@ pub(crate) struct Beginning {
     pub(crate) log_time: i64,
 }
 
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 /// Every segment keeps room for the frame that says it was closed.
 const CLOSING_BYTES: u64 = FRAME_HEADER_BYTES as u64 + 8;
 
@@ -103,10 +103,10 @@ impl ActiveSegment {
             if !self.current.as_ref().is_some_and(fits) {
                 return Ok(());
             }
-        } else if !self
+        } else if self
             .current
             .as_ref()
-            .is_some_and(|current| current.offset + bytes + CLOSING_BYTES <= room(current))
+            .is_none_or(|current| current.offset + bytes + CLOSING_BYTES > room(current))
         {
             self.begin_segment(&before(), bytes)?;
         }
@@ -162,7 +162,7 @@ impl ActiveSegment {
     }
 
     /// The file that should be made ready to follow, and its length.
-    pub(crate) fn to_prepare(&mut self) -> (FileName, u64) {
+    pub(crate) fn next_to_prepare(&mut self) -> (FileName, u64) {
         let pool = FileName::PoolSegment(self.next_pool);
         self.next_pool += 1;
         (pool, self.capacity(self.next_number))
@@ -193,7 +193,7 @@ impl ActiveSegment {
             other => {
                 let pool = match other {
                     Some((pool, _)) => pool,
-                    None => self.to_prepare().0,
+                    None => self.next_to_prepare().0,
                 };
                 fill_new(&*self.storage, pool, capacity)?;
                 (pool, capacity)

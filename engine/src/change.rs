@@ -78,6 +78,10 @@ impl ChangeBuilder {
     }
 
     /// Adds a component.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "a change is not a number, and `add` is the word of the glossary"
+    )]
     pub fn add(mut self, component: Component) -> Self {
         self.steps.push(Step::Operation(Operation::add(component)));
         self

@@ -175,8 +175,7 @@ impl History {
     /// # Errors
     /// [`Error::NothingToUndo`], [`Error::FieldChangedSince`], and those of an append.
     pub fn undo(&self, scope: Scope, author: &Author) -> Result<Applied, Error> {
-        let Scope::Flow = scope;
-        undo::undo(self, author)
+        undo::undo(self, scope, author)
     }
 
     /// Does what was undone last again, by a new entry.
@@ -184,8 +183,7 @@ impl History {
     /// # Errors
     /// [`Error::NothingToRedo`], [`Error::FieldChangedSince`], and those of an append.
     pub fn redo(&self, scope: Scope, author: &Author) -> Result<Applied, Error> {
-        let Scope::Flow = scope;
-        undo::redo(self, author)
+        undo::redo(self, scope, author)
     }
 
     /// Makes a scope as it was at a version, by a new entry; none where it is so already.
@@ -193,8 +191,7 @@ impl History {
     /// # Errors
     /// Those of [`History::at`] and of an append.
     pub fn restore(&self, scope: Scope, version: impl Into<At>, author: &Author) -> Result<Applied, Error> {
-        let Scope::Flow = scope;
-        undo::restore(self, version.into(), author)
+        undo::restore(self, scope, version.into(), author)
     }
 
     /// Returns when everything that was appended or submitted is durable.

@@ -41,11 +41,11 @@ struct Unit {
 /// How often a plan is made again because somebody appended in between. Each time they got further, so somebody does.
 const TRIES_MAX: usize = 1_000;
 
-pub(crate) fn undo(history: &History, author: &Author) -> Result<Applied, Error> {
+pub(crate) fn undo(history: &History, Scope::Flow: Scope, author: &Author) -> Result<Applied, Error> {
     take(history, author, Intent::Undo)
 }
 
-pub(crate) fn redo(history: &History, author: &Author) -> Result<Applied, Error> {
+pub(crate) fn redo(history: &History, Scope::Flow: Scope, author: &Author) -> Result<Applied, Error> {
     take(history, author, Intent::Redo)
 }
 
@@ -146,7 +146,12 @@ fn check_unchanged_since(unit: &Unit, flow: &Flow, entry: Seq) -> Result<(), Err
     Ok(())
 }
 
-pub(crate) fn restore(history: &History, version: At, author: &Author) -> Result<Applied, Error> {
+pub(crate) fn restore(
+    history: &History,
+    Scope::Flow: Scope,
+    version: At,
+    author: &Author,
+) -> Result<Applied, Error> {
     let writer = history.writer()?;
     let view = history.at(version)?;
     let mut result = Err(Error::NothingToUndo);

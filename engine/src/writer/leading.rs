@@ -1,0 +1,224 @@
+//! One group at a time to the disk: whoever needs one durable leads, and the others wait.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use flow_history_replay::{FrameKind, SegmentReason, Seq};
+use parking_lot::MutexGuard;
+
+use super::gathering::{Building, OpenGroup, PushedEntry, TakenGroup};
+use super::{Durability, Recent, Writer};
+use crate::Error;
+use crate::active_segment::Beginning;
+use crate::error::is_full;
+use crate::group::{Failure, Group};
+use crate::storage::Failed;
+
+/// How many of the newest changes are kept with their inverses, so that undoing them reads nothing.
+const RECENT_CHANGES: usize = 32;
+
+impl Writer {
+    /// Waits until a group has ended, leading groups to the disk where nobody else does.
+    pub(crate) fn wait_for(&self, group: &Group) -> Result<(), Error> {
+        loop {
+            if let Some(outcome) = group.outcome() {
+                return outcome.map_err(|failure| failure.to_error());
+            }
+            let mut building = self.building.lock();
+            if group.outcome().is_some() {
+                continue;
+            }
+            if building.leading {
+                self.ended.wait(&mut building);
+                continue;
+            }
+            building.leading = true;
+            self.lead(building);
+        }
+    }
+
+    pub(super) fn lead_in_background(&self, after: Duration) {
+        let writer = self.own.clone();
+        if after.is_zero() {
+            let mut building = self.building.lock();
+            // Whoever leads now looks again when done; only where nobody does is the thread needed.
+            if building.leading || (building.open.entries == 0 && building.full.is_empty()) {
+                return;
+            }
+            building.leading = true;
+            drop(building);
+            self.background.soon(move || {
+                if let Some(writer) = writer.upgrade() {
+                    writer.lead_until_empty();
+                }
+            });
+            return;
+        }
+        self.background.at(Instant::now() + after, move || {
+            if let Some(writer) = writer.upgrade() {
+                let _ = writer.flush();
+            }
+        });
+    }
+
+    fn lead_until_empty(&self) {
+        loop {
+            let building = self.building.lock();
+            self.lead(building);
+            let mut building = self.building.lock();
+            if building.leading || (building.open.entries == 0 && building.full.is_empty()) {
+                return;
+            }
+            building.leading = true;
+        }
+    }
+
+    /// Takes one group to the disk. The caller has set `leading`.
+    fn lead(&self, mut building: MutexGuard<'_, Building>) {
+        // The members of the last group are on their way back with their next entries; a group that waits for them for
+        // a moment holds twice as many. Whoever was alone has nobody to wait for.
+        if building.full.is_empty() && building.last_group > 1 && !self.tuning.rejoin_wait.is_zero() {
+            let deadline = Instant::now() + self.tuning.rejoin_wait;
+            while building.open.entries < building.last_group && building.full.is_empty() {
+                if self.joined.wait_until(&mut building, deadline).timed_out() {
+                    break;
+                }
+            }
+        }
+        let taken = match building.full.pop_front() {
+            Some(taken) => Some(taken),
+            None if building.open.entries > 0 => Some(self.take_open(&mut building)),
+            None => None,
+        };
+        let Some(mut taken) = taken else {
+            building.leading = false;
+            self.ended.notify_all();
+            return;
+        };
+        let synced = building.durable;
+        drop(building);
+
+        let written = self.write(&mut taken, synced);
+        let outcome = match written {
+            Ok(()) => {
+                self.succeed(taken);
+                return;
+            }
+            Err(failed) => self.failure_of(&failed),
+        };
+        self.fail(taken, outcome);
+    }
+
+    fn write(&self, taken: &mut TakenGroup, synced: Seq) -> Result<(), Failed> {
+        if std::process::id() != self.process {
+            let source =
+                std::io::Error::other("this process was forked from the one that opened the history");
+            return Err(Failed::write("write", "", 0)(source));
+        }
+        let mut segment = self.segment.lock();
+        let Beginning { reason, seq, chain, log_time } = taken.beginning;
+        segment.append(
+            (FrameKind::Entries, taken.entries, seq),
+            &mut taken.frame,
+            synced,
+            &taken.chain,
+            || Beginning { reason, seq, chain, log_time },
+            true,
+        )?;
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.log_bytes.store(segment.log_bytes(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn succeed(&self, taken: TakenGroup) {
+        let TakenGroup { group, payload_bytes, entries, pushed, last_seq, head, checkpoint, .. } = taken;
+        let id = head.id;
+        let mut recent = self.recent.lock();
+        for PushedEntry { pushed, kept } in pushed {
+            if let Some((header, operations)) = kept {
+                recent.push_back(Recent {
+                    seq: pushed.seq,
+                    header: Arc::new(header),
+                    operations,
+                    inverses: Arc::new(pushed.inverses),
+                });
+            }
+        }
+        let excess = recent.len().saturating_sub(RECENT_CHANGES);
+        let _ = recent.drain(..excess);
+        drop(recent);
+        *self.head.lock() = Arc::new(head);
+        if self.durability == Durability::Immediate {
+            // ORDER: published after the sync: no version is ever seen that a crash can take back.
+            self.published.publish(id);
+        }
+
+        let mut building = self.building.lock();
+        building.durable = last_seq;
+        building.last_group = entries;
+        building.leading = false;
+        building.reason = SegmentReason::Full;
+        building.waiting_bytes = building.waiting_bytes.saturating_sub(payload_bytes);
+        let outcome = Ok(());
+        group.settle(&outcome);
+        self.ended.notify_all();
+        drop(building);
+        group.tell(&outcome);
+        self.tend();
+        if let (Some(state), Some(act)) = (checkpoint, self.on_checkpoint_due.get()) {
+            act(state);
+        }
+    }
+
+    pub(super) fn failure_of(&self, failed: &Failed) -> Failure {
+        let errno = failed.source.raw_os_error();
+        let message = failed.source.to_string();
+        let path = self.place.join(&failed.file);
+        if failed.sync {
+            return Failure::Poisoned {
+                cause: format!("cannot {} {}: {message}", failed.operation, path.display()),
+            };
+        }
+        if is_full(&failed.source) {
+            return Failure::Full { path, errno, message };
+        }
+        Failure::Refused { operation: failed.operation, path, offset: failed.offset, errno, message }
+    }
+
+    /// Refuses a group and everything that was validated on top of it: the state returns to the last version written.
+    fn fail(&self, taken: TakenGroup, failure: Failure) {
+        let outcome = Err(failure.clone());
+        let mut building = self.building.lock();
+        let held = &mut *building;
+        let mut groups = Vec::new();
+        let open = std::mem::replace(&mut held.open, OpenGroup::begin(&held.state));
+        let mut newest_first = vec![open.pushed];
+        groups.push(open.group);
+        while let Some(full) = held.full.pop_back() {
+            newest_first.push(full.pushed);
+            groups.push(full.group);
+        }
+        newest_first.push(taken.pushed);
+        groups.push(taken.group);
+        for entry in newest_first.into_iter().flat_map(|pushed| pushed.into_iter().rev()) {
+            held.state.take_back(entry.pushed);
+        }
+        held.open = OpenGroup::begin(&held.state);
+        held.needs_opened = held.needs_opened || held.reason == SegmentReason::Recovered;
+        held.waiting_bytes = 0;
+        held.last_group = 1;
+        held.leading = false;
+        if matches!(failure, Failure::Poisoned { .. }) {
+            held.poison = Some(failure);
+        }
+        if self.durability != Durability::Immediate {
+            self.published.publish(held.state.version());
+        }
+        self.checkpoint.lock().under_way &= taken.checkpoint.is_none();
+        groups.iter().for_each(|group| group.settle(&outcome));
+        self.ended.notify_all();
+        drop(building);
+        groups.iter().for_each(|group| group.tell(&outcome));
+    }
+}

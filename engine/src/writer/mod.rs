@@ -1,0 +1,213 @@
+//! The append path: from a change to a durable version.
+//!
+//! ```text
+//! caller     validate, apply, encode, chain      under `building`, for microseconds
+//! leader     write the group's frame, sync       under `segment`, for as long as the disk takes
+//! leader     publish the version, tell everyone
+//! ```
+//!
+//! Whoever appends while nobody leads becomes the leader and takes whatever has gathered; the others wait. No thread
+//! belongs to a history.
+
+mod gathering; // validating entries and gathering them into groups
+mod leading; //   one group at a time to the disk
+mod tending; //   what is done beside the append path, and closing
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use flow_history_flow::{Flow, Operation};
+use flow_history_replay::{FlowVersionId, Header, Marks, SegmentReason, Seq, State};
+use parking_lot::{Condvar, Mutex};
+
+use crate::Clock;
+use crate::active_segment::ActiveSegment;
+use crate::background::Background;
+use crate::published::Published;
+use crate::storage::{Lock, Storage};
+use crate::tuning::Tuning;
+
+pub(crate) use self::gathering::Draft;
+use self::gathering::{Building, OpenGroup};
+use self::tending::CheckpointDue;
+
+/// When an append returns.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Durability {
+    /// When the entry would survive a power cut.
+    #[default]
+    Immediate,
+    /// At once; the entry becomes durable within `max_delay`, or at the next `flush`. A crash takes back the newest
+    /// entries, in order, and never more than that.
+    Buffered {
+        /// The longest that an entry may be in memory only.
+        max_delay: Duration,
+    },
+}
+
+/// The writing half of a history.
+pub(crate) struct Writer {
+    /// Itself, for the background thread, which keeps no history open.
+    own: Weak<Writer>,
+    storage: Arc<dyn Storage>,
+    place: PathBuf,
+    clock: Arc<dyn Clock>,
+    tuning: Tuning,
+    durability: Durability,
+    published: Arc<Published>,
+    building: Mutex<Building>,
+    /// A leader waits on it for the members of the last group.
+    joined: Condvar,
+    /// Members wait on it for their group.
+    ended: Condvar,
+    segment: Mutex<ActiveSegment>,
+    head: Mutex<Arc<Head>>,
+    recent: Mutex<VecDeque<Recent>>,
+    log_bytes: AtomicU64,
+    syncs: AtomicU64,
+    checkpoint: Mutex<CheckpointDue>,
+    on_checkpoint_due: OnceLock<Box<dyn Fn(State) + Send + Sync>>,
+    background: Background,
+    vouching: AtomicBool,
+    lock: Mutex<Option<Box<dyn Lock>>>,
+    /// The process that opened it; a child after a fork has no business with the lock.
+    process: u32,
+}
+
+/// The newest version that readers may see.
+pub(crate) struct Head {
+    pub(crate) id: FlowVersionId,
+    pub(crate) flow: Flow,
+    pub(crate) log_time: i64,
+    pub(crate) marks: Arc<Marks>,
+}
+
+/// A change that was just made, with what takes it back.
+#[derive(Clone)]
+pub(crate) struct Recent {
+    pub(crate) seq: Seq,
+    pub(crate) header: Arc<Header>,
+    pub(crate) operations: Arc<Vec<Operation>>,
+    pub(crate) inverses: Arc<Vec<Operation>>,
+}
+
+/// What a writer starts from.
+pub(crate) struct Start {
+    pub(crate) state: State,
+    pub(crate) segment: ActiveSegment,
+    pub(crate) reason: SegmentReason,
+    pub(crate) needs_opened: bool,
+    pub(crate) last_checkpoint: (Seq, u64),
+    pub(crate) lock: Box<dyn Lock>,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        clock: Arc<dyn Clock>,
+        (tuning, durability): (Tuning, Durability),
+        published: Arc<Published>,
+        start: Start,
+    ) -> Arc<Self> {
+        let head = Head::of(&start.state);
+        let log_bytes = start.segment.log_bytes();
+        let place = storage.place();
+        Arc::new_cyclic(|own| Self {
+            own: Weak::clone(own),
+            place,
+            clock,
+            durability,
+            published,
+            building: Mutex::new(Building {
+                open: OpenGroup::begin(&start.state),
+                durable: start.state.seq,
+                state: start.state,
+                full: VecDeque::new(),
+                leading: false,
+                last_group: 1,
+                waiting_bytes: 0,
+                reason: start.reason,
+                needs_opened: start.needs_opened,
+                dirty: false,
+                closed: false,
+                poison: None,
+            }),
+            joined: Condvar::new(),
+            ended: Condvar::new(),
+            segment: Mutex::new(start.segment),
+            head: Mutex::new(Arc::new(head)),
+            recent: Mutex::default(),
+            log_bytes: AtomicU64::new(log_bytes),
+            syncs: AtomicU64::new(0),
+            checkpoint: Mutex::new(CheckpointDue {
+                last_seq: start.last_checkpoint.0,
+                last_log_bytes: log_bytes,
+                last_bytes: start.last_checkpoint.1,
+                under_way: false,
+            }),
+            on_checkpoint_due: OnceLock::new(),
+            background: Background::new(),
+            vouching: AtomicBool::new(false),
+            lock: Mutex::new(Some(start.lock)),
+            process: std::process::id(),
+            tuning,
+            storage,
+        })
+    }
+
+    pub(crate) fn background(&self) -> &Background {
+        &self.background
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Says what is done, on the thread that made an entry durable, when a checkpoint is due.
+    pub(crate) fn when_checkpoint_due(&self, act: impl Fn(State) + Send + Sync + 'static) {
+        let _ = self.on_checkpoint_due.set(Box::new(act));
+    }
+
+    pub(crate) fn head(&self) -> Arc<Head> {
+        Arc::clone(&self.head.lock())
+    }
+
+    pub(crate) fn log_bytes(&self) -> u64 {
+        self.log_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.building.lock().poison.is_some()
+    }
+
+    /// One of the newest changes, where it is still at hand.
+    pub(crate) fn recent(&self, seq: Seq) -> Option<Recent> {
+        self.recent.lock().iter().find(|recent| recent.seq == seq).cloned()
+    }
+
+    /// What undo and redo would take next, of the flow and of one author, and the flow that they would take it from.
+    pub(crate) fn to_plan_on<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.building.lock().state)
+    }
+}
+
+impl Head {
+    pub(crate) fn of(state: &State) -> Self {
+        Self {
+            id: state.version(),
+            flow: state.flow.clone(),
+            log_time: state.log_time,
+            marks: Arc::clone(&state.marks),
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Whoever wants to know whether it worked calls `close`.
+        let _ = self.close();
+    }
+}

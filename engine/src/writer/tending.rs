@@ -1,0 +1,119 @@
+//! What is done beside the append path, and closing.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use flow_history_replay::{FRAME_HEADER_BYTES, FrameKind, Seq, State};
+
+use super::Writer;
+use crate::Error;
+use crate::active_segment::{Beginning, fill_new};
+
+/// When the next checkpoint is due.
+pub(super) struct CheckpointDue {
+    pub(super) last_seq: Seq,
+    pub(super) last_log_bytes: u64,
+    pub(super) last_bytes: u64,
+    pub(super) under_way: bool,
+}
+
+impl Writer {
+    pub(super) fn checkpoint_if_due(&self, state: &State) -> Option<State> {
+        let mut due = self.checkpoint.lock();
+        let log_bytes = self.log_bytes();
+        let entries = state.seq.0.saturating_sub(due.last_seq.0);
+        let bytes = log_bytes.saturating_sub(due.last_log_bytes);
+        let is_due = !due.under_way
+            && log_bytes >= self.tuning.derive_from_bytes
+            && entries >= self.tuning.checkpoint_entries
+            && bytes >= due.last_bytes.saturating_mul(self.tuning.checkpoint_bytes_factor);
+        if !is_due || self.on_checkpoint_due.get().is_none() {
+            return None;
+        }
+        due.under_way = true;
+        Some(state.clone())
+    }
+
+    /// Notes that a checkpoint was written, or that it could not be.
+    pub(crate) fn checkpoint_done(&self, written: Option<(Seq, u64)>) {
+        let mut due = self.checkpoint.lock();
+        due.under_way = false;
+        due.last_log_bytes = self.log_bytes();
+        if let Some((seq, bytes)) = written {
+            due.last_seq = seq;
+            due.last_bytes = bytes;
+        }
+    }
+
+    /// Makes the next segment ready, and writes a frame that vouches when nothing else was written for a while.
+    pub(super) fn tend(&self) {
+        let mut segment = self.segment.lock();
+        if segment.wants_prepared() {
+            let (file, bytes) = segment.next_to_prepare();
+            drop(segment);
+            let writer = self.own.clone();
+            self.background.soon(move || {
+                let Some(writer) = writer.upgrade() else { return };
+                // A file that cannot be made ready is made when it is needed, where the error has somebody to go to.
+                if fill_new(&*writer.storage, file, bytes).is_ok() {
+                    writer.segment.lock().prepared(file, bytes);
+                }
+            });
+        }
+        if !self.vouching.swap(true, Ordering::Relaxed) {
+            let writer = self.own.clone();
+            self.background.at(Instant::now() + self.tuning.vouch_after, move || {
+                if let Some(writer) = writer.upgrade() {
+                    writer.vouching.store(false, Ordering::Relaxed);
+                    writer.vouch();
+                }
+            });
+        }
+    }
+
+    /// Writes, without syncing, a frame that only says what is durable: the kernel or the next sync makes it so.
+    fn vouch(&self) {
+        let building = self.building.lock();
+        if building.leading || building.poison.is_some() || building.closed || building.open.entries > 0 {
+            drop(building);
+            self.tend();
+            return;
+        }
+        let (seq, chain, log_time) = building.open.beginning;
+        let (durable, reason) = (building.durable, building.reason);
+        // The segment is taken while `building` is held, so that no leader comes in between.
+        let mut segment = self.segment.lock();
+        let mut frame = vec![0; FRAME_HEADER_BYTES];
+        let beginning = || Beginning { reason, seq, chain, log_time };
+        // A failed write here loses nothing: nobody waits for it.
+        let _ = segment.append((FrameKind::Vouch, 0, seq), &mut frame, durable, &chain, beginning, false);
+    }
+
+    /// Makes everything durable, says that the history is closed, and lets go of the lock.
+    pub(crate) fn close(&self) -> Result<(), Error> {
+        let flushed = self.flush();
+        let mut building = self.building.lock();
+        if building.closed {
+            return flushed;
+        }
+        building.closed = true;
+        let poisoned = building.poison.is_some();
+        let (seq, chain, log_time) = building.open.beginning;
+        let (durable, reason, dirty) = (building.durable, building.reason, building.dirty);
+        drop(building);
+        self.background.finish();
+        let mut result = flushed;
+        if !poisoned && dirty && result.is_ok() && std::process::id() == self.process {
+            let mut segment = self.segment.lock();
+            let mut frame = vec![0; FRAME_HEADER_BYTES];
+            let beginning = || Beginning { reason, seq, chain, log_time };
+            let closed = segment
+                .append((FrameKind::Closed, 0, seq), &mut frame, durable, &chain, beginning, true)
+                .and_then(|()| segment.trim());
+            self.log_bytes.store(segment.log_bytes(), Ordering::Relaxed);
+            result = closed.map_err(|failed| self.failure_of(&failed).to_error());
+        }
+        drop(self.lock.lock().take());
+        result
+    }
+}
