@@ -1,1 +1,21 @@
-//! The reference streams and the benches.
+//! The reference streams, and what the benches share.
+//!
+//! Every figure of this project is measured on the same seeded streams of changes; the hash of their bytes stands in a
+//! test, so that a figure of today can be compared with one of last year.
+//!
+//! - [`Uniform`]: `w1k`, `w10k` and `w100k`, changes spread evenly over the components;
+//! - [`Editing`]: changes as people make them: bursts within one group, favourites, drags, long texts edited by the line.
+
+mod random; //  seeded numbers that stay the same for ever
+mod step; //    one change of a stream
+mod uniform; // w1k, w10k, w100k
+mod editing; // as people edit
+mod measure; // rounds, medians, spreads
+mod table; //   the rows of a bench, for people and as lines of JSON
+
+pub use crate::editing::Editing;
+pub use crate::measure::{Measured, median, percentile, spread_percent};
+pub use crate::random::Random;
+pub use crate::step::{Step, stream_hash};
+pub use crate::table::{Row, Settings, Table};
+pub use crate::uniform::Uniform;

@@ -21,8 +21,7 @@ pub(crate) struct ActiveSegment {
     /// What the header of the current segment says; `None` where the next frame begins a new segment.
     current: Option<Current>,
     next_number: u64,
-    /// A file of zeros that is ready to become the next segment, and its length.
-    prepared: Option<(FileName, u64)>,
+    prepared: Prepared,
     next_pool: u64,
     /// Bytes in all segments but the current one.
     bytes_before: u64,
@@ -34,6 +33,14 @@ struct Current {
     offset: u64,
     /// The bytes of the file that were written, with zeros at first, so that a frame changes no length.
     written_to: u64,
+}
+
+/// Whether a file of zeros is ready to become the next segment.
+enum Prepared {
+    No,
+    UnderWay,
+    /// The file, and its length.
+    Yes(FileName, u64),
 }
 
 /// Where a segment begins in the history.
@@ -65,7 +72,7 @@ impl ActiveSegment {
             identity,
             current: None,
             next_number,
-            prepared: None,
+            prepared: Prepared::No,
             next_pool: 1,
             bytes_before,
         }
@@ -154,7 +161,7 @@ impl ActiveSegment {
 
     /// Whether the current segment is more than half full and nothing is ready to follow it.
     pub(crate) fn wants_prepared(&self) -> bool {
-        self.prepared.is_none()
+        matches!(self.prepared, Prepared::No)
             && self
                 .current
                 .as_ref()
@@ -163,14 +170,18 @@ impl ActiveSegment {
 
     /// The file that should be made ready to follow, and its length.
     pub(crate) fn next_to_prepare(&mut self) -> (FileName, u64) {
-        let pool = FileName::PoolSegment(self.next_pool);
-        self.next_pool += 1;
-        (pool, self.capacity(self.next_number))
+        self.prepared = Prepared::UnderWay;
+        (self.pool_file(), self.capacity(self.next_number))
     }
 
-    /// Takes a file of zeros that was made ready.
-    pub(crate) fn prepared(&mut self, file: FileName, bytes: u64) {
-        self.prepared = Some((file, bytes));
+    /// Takes a file of zeros that was made ready, or notes that it could not be.
+    pub(crate) fn prepared(&mut self, made: Option<(FileName, u64)>) {
+        self.prepared = made.map_or(Prepared::No, |(file, bytes)| Prepared::Yes(file, bytes));
+    }
+
+    fn pool_file(&mut self) -> FileName {
+        self.next_pool += 1;
+        FileName::PoolSegment(self.next_pool - 1)
     }
 
     fn begin_segment(&mut self, beginning: &Beginning, frame_bytes: u64) -> Result<(), Failed> {
@@ -188,12 +199,16 @@ impl ActiveSegment {
         // An entry that is larger than a segment gets one of its own size.
         let needed = SEGMENT_HEADER_BYTES as u64 + frame_bytes + CLOSING_BYTES;
         let capacity = self.capacity(number).max(needed);
-        let (pool, bytes) = match self.prepared.take() {
-            Some((pool, bytes)) if bytes >= capacity => (pool, bytes),
+        let (pool, bytes) = match std::mem::replace(&mut self.prepared, Prepared::No) {
+            Prepared::Yes(pool, bytes) if bytes >= capacity => (pool, bytes),
             other => {
                 let pool = match other {
-                    Some((pool, _)) => pool,
-                    None => self.next_to_prepare().0,
+                    Prepared::Yes(pool, _) => pool,
+                    Prepared::UnderWay => {
+                        self.prepared = Prepared::UnderWay;
+                        self.pool_file()
+                    }
+                    Prepared::No => self.pool_file(),
                 };
                 fill_new(&*self.storage, pool, capacity)?;
                 (pool, capacity)
@@ -219,7 +234,7 @@ impl ActiveSegment {
 
     /// Cuts the current segment to what it holds.
     pub(crate) fn trim(&mut self) -> Result<(), Failed> {
-        if let Some((pool, _)) = self.prepared.take() {
+        if let Prepared::Yes(pool, _) = std::mem::replace(&mut self.prepared, Prepared::No) {
             // A file of zeros that is left behind is nobody's loss; the next writer removes it.
             let _ = self.storage.remove(&pool.to_string());
         }

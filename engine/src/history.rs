@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flow_history_flow::{Difference, Flow};
-use flow_history_replay::{Author, Body, FlowVersionId, Intent, Mark, Seq};
+use flow_history_replay::{Author, Body, FlowVersionId, Intent, Mark, Seq, State};
 use parking_lot::Mutex;
 
 use crate::catalog;
@@ -22,7 +22,7 @@ use crate::storage::Storage;
 use crate::undo::{self, Applied, Scope};
 use crate::verify::{Verified, verify};
 use crate::view::View;
-use crate::writer::{Head, Writer};
+use crate::writer::{HeadInfo, Writer};
 use crate::{Error, Mark as MarkBody};
 
 /// A history: everything that was ever done to a flow, and the flow at any of its versions.
@@ -44,7 +44,19 @@ struct Shared {
 enum Role {
     Writer(Arc<Writer>),
     /// The head as it was read last.
-    Reader(Mutex<Arc<Head>>),
+    Reader(Mutex<Arc<ReadHead>>),
+}
+
+/// The newest version as it was read last.
+struct ReadHead {
+    info: HeadInfo,
+    flow: Flow,
+}
+
+impl ReadHead {
+    fn of(state: &State) -> Self {
+        Self { info: HeadInfo::of(state), flow: state.flow.clone() }
+    }
 }
 
 impl History {
@@ -84,7 +96,7 @@ impl History {
         let files = Arc::new(Files::new(storage));
         let state = recovery::open_to_read(&files)?;
         let published = Arc::new(Published::new(state.version()));
-        let role = Role::Reader(Mutex::new(Arc::new(Head::of(&state))));
+        let role = Role::Reader(Mutex::new(Arc::new(ReadHead::of(&state))));
         Ok(Self { shared: Arc::new(Shared { files, published, role }) })
     }
 
@@ -238,6 +250,7 @@ impl History {
         if seq > head.id.seq() {
             return Err(Error::UnknownVersion { asked: seq, head: head.id.seq() });
         }
+        self.flush_buffered()?;
         let files = self.files();
         let chain = files.log()?.chain_at(seq).map_err(|error| files.log_error(error))?;
         match chain {
@@ -281,6 +294,7 @@ impl History {
         if seq > newest {
             return Err(Error::UnknownVersion { asked: seq, head: newest });
         }
+        self.flush_buffered()?;
         let files = self.files();
         let chain = files.log()?.chain_at(seq).map_err(|error| files.log_error(error))?;
         match chain {
@@ -296,20 +310,24 @@ impl History {
     pub fn at(&self, at: impl Into<At>) -> Result<View, Error> {
         let at = at.into();
         let head = self.fresh_head()?;
-        let asked = match &at {
-            At::Head => return Ok(view_of(&head)),
-            At::Id(id) if *id == head.id => return Ok(view_of(&head)),
-            At::Number(seq) if *seq == head.id.seq() => return Ok(view_of(&head)),
-            At::Number(seq) if *seq < head.id.seq() => *seq,
-            _ => self.find(at)?.seq(),
+        let asked = match at {
+            At::Head => head.id.seq(),
+            At::Number(seq) if seq <= head.id.seq() => seq,
+            At::Id(id) if id == head.id => id.seq(),
+            other => self.find(other)?.seq(),
         };
         if asked == head.id.seq() {
-            return Ok(view_of(&head));
+            // Whoever appends meanwhile may have moved it on; then it is read like any other.
+            let view = self.head_view();
+            if view.id == head.id {
+                return Ok(view);
+            }
         }
         if asked == Seq::ZERO {
             let id = self.find(asked)?;
             return Ok(View { id, log_time: 0, flow: Flow::new() });
         }
+        self.flush_buffered()?;
         let files = self.files();
         let log = files.log()?;
         let state = files.state_at(&log, asked).map_err(|error| files.log_error(error))?;
@@ -319,6 +337,7 @@ impl History {
     /// The entries, oldest first, with what each changed.
     pub fn log(&self) -> Log {
         // An error to find the newest version comes again when the first entry is read.
+        let _ = self.flush_buffered();
         let newest = self.fresh_head().map_or(Seq(u64::MAX), |head| head.id.seq());
         Log::new(Arc::clone(self.files()), newest)
     }
@@ -370,7 +389,7 @@ impl History {
             head: head.id,
             head_time: (seq > Seq::ZERO).then_some(head.log_time),
             entries: seq.0,
-            components: head.flow.len(),
+            components: self.head_view().flow.len(),
             segments: sizes.segments,
             checkpoints: sizes.checkpoints,
             checkpoint_lag: seq.0.saturating_sub(sizes.newest_checkpoint),
@@ -378,6 +397,7 @@ impl History {
             checkpoint_bytes: sizes.checkpoint_bytes,
             catalog_bytes: sizes.catalog_bytes,
             total_bytes: sizes.total_bytes,
+            syncs: self.writer().map_or(0, |writer| writer.syncs()),
             poisoned: self.writer().is_ok_and(|writer| writer.is_poisoned()),
             read_only: self.writer().is_err(),
         }
@@ -389,39 +409,47 @@ impl History {
         self.files().entries_read()
     }
 
-    fn last_head(&self) -> Arc<Head> {
+    fn last_head(&self) -> HeadInfo {
         match &self.shared.role {
             Role::Writer(writer) => writer.head(),
-            Role::Reader(head) => Arc::clone(&head.lock()),
+            Role::Reader(head) => head.lock().info.clone(),
         }
     }
 
     /// The newest version, read from the files where somebody else writes them.
-    fn fresh_head(&self) -> Result<Arc<Head>, Error> {
+    fn fresh_head(&self) -> Result<HeadInfo, Error> {
         let head = match &self.shared.role {
-            Role::Writer(writer) => {
-                let head = writer.head();
-                if head.id == self.version() {
-                    return Ok(head);
-                }
-                // Buffered entries are visible before they are written.
-                return Ok(Arc::new(writer.to_plan_on(Head::of)));
-            }
+            Role::Writer(writer) => return Ok(writer.head()),
             Role::Reader(head) => head,
         };
         let mut held = head.lock();
         let state = recovery::read_end(self.files())?;
-        if state.seq != held.id.seq() {
-            let fresh = Arc::new(Head::of(&state));
-            self.shared.published.publish(fresh.id);
-            *held = fresh;
+        if state.seq != held.info.id.seq() {
+            *held = Arc::new(ReadHead::of(&state));
+            self.shared.published.publish(held.info.id);
         }
-        Ok(Arc::clone(&held))
+        Ok(held.info.clone())
     }
-}
 
-fn view_of(head: &Head) -> View {
-    View { id: head.id, log_time: head.log_time, flow: head.flow.clone() }
+    /// The newest version as it was seen last, with its flow.
+    fn head_view(&self) -> View {
+        let (info, flow) = match &self.shared.role {
+            Role::Writer(writer) => writer.head_and_flow(),
+            Role::Reader(head) => {
+                let held = Arc::clone(&head.lock());
+                (held.info.clone(), held.flow.clone())
+            }
+        };
+        View { id: info.id, log_time: info.log_time, flow }
+    }
+
+    /// What is visible before it is durable must be written before it can be read.
+    fn flush_buffered(&self) -> Result<(), Error> {
+        match &self.shared.role {
+            Role::Writer(writer) if writer.is_buffered() => writer.flush(),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn unknown_label<'l>(label: String, known: impl Iterator<Item = &'l Arc<str>>) -> Error {

@@ -36,6 +36,8 @@ pub struct Stats {
     pub catalog_bytes: u64,
     /// Bytes of all files in the directory.
     pub total_bytes: u64,
+    /// Syncs of the log that this handle has waited for.
+    pub syncs: u64,
     /// Whether a sync failed, so that nothing more is accepted.
     pub poisoned: bool,
     /// Whether the handle only reads.

@@ -441,6 +441,18 @@ fn forward(seq: Seq, back: u64) -> Result<Option<Seq>, String> {
     }
 }
 
+impl Author {
+    fn check(&self) -> Result<(), EncodeError> {
+        let longest = self.on_behalf_of.iter().chain([&self.id, &self.name]).map(|text| text.len()).max();
+        match longest {
+            Some(bytes) if bytes > HEADER_TEXT_BYTES_MAX => {
+                Err(EncodeError::TextTooLong { part: "author", bytes, max: HEADER_TEXT_BYTES_MAX })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl AuthorBytes {
     fn of(author: &Author) -> Result<Self, EncodeError> {
         let kind = match author.kind {
@@ -547,7 +559,7 @@ impl EntryEncoder {
             }
         };
         // Checked here because the vocabulary spells it out without looking again.
-        AuthorBytes::of(&header.author)?;
+        header.author.check()?;
         if let Some(session) = &header.session {
             extras.push(Extra::Session(text("session", session)?));
         }

@@ -116,7 +116,7 @@ impl Replay {
             };
             match walk.next_frame()? {
                 // What the state holds already is skipped: whole frames by their header.
-                Some((frame, _)) if frame.entries > 0 && frame.last_seq() < self.state.seq => {}
+                Some((frame, _)) if frame.last_seq() < self.state.seq => {}
                 Some((frame, payload)) => self.frame = self.skip_known(frame, payload)?,
                 None if self.segment + 1 < self.log.segments().len() => {
                     self.segment += 1;

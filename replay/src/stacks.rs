@@ -35,7 +35,7 @@ pub struct Stacks {
     /// The stacks of the whole flow.
     pub flow: Tops,
     /// The stacks of each author, by id.
-    pub authors: HashMap<Arc<str>, Tops>,
+    pub authors: HashMap<Arc<str>, Tops, foldhash::fast::RandomState>,
 }
 
 impl Stacks {

@@ -61,6 +61,13 @@ pub struct Pushed {
     before: Before,
 }
 
+impl Pushed {
+    /// Makes a flow, a copy of the one that the entry left, what it was before.
+    pub fn take_back_from(&self, flow: &mut Flow) {
+        flow.take_back(&self.inverses, self.before.next_slot);
+    }
+}
+
 #[derive(Debug)]
 struct Before {
     chain: Chain,

@@ -11,6 +11,9 @@ use flow_history_flow::Name;
 
 use crate::{Author, VOCABULARY_MAX, VOCABULARY_NAME_BYTES_MAX};
 
+/// How many authors are compared one by one before the table is asked.
+const FEW_AUTHORS: usize = 8;
+
 /// The numbered names and authors of a history up to a version.
 #[derive(Clone, Default, Debug)]
 pub struct Vocabulary {
@@ -56,6 +59,12 @@ impl Vocabulary {
 
     /// The number of an author, who is added where there is room; `None` where they are to be spelt out.
     pub(crate) fn number_of_author(&mut self, author: &Arc<Author>) -> Option<u32> {
+        // A history has few authors at a time, and the same text is mostly the same pointer: looking at the first few
+        // costs less than hashing three texts.
+        let few = self.authors.items.iter().take(FEW_AUTHORS);
+        if let Some(number) = few.zip(0..).find(|(known, _)| ***known == **author).map(|(_, number)| number) {
+            return Some(number);
+        }
         if let Some(number) = self.authors.numbers.get(author) {
             return Some(*number);
         }

@@ -11,7 +11,7 @@ use flow_history_replay::{
 };
 use parking_lot::MutexGuard;
 
-use super::{Durability, Head, Writer};
+use super::{Durability, HeadInfo, Writer};
 use crate::active_segment::Beginning;
 use crate::group::{Failure, Group, Ticket};
 use crate::{Author, Error, Mark};
@@ -27,6 +27,10 @@ pub(super) struct Building {
     pub(super) open: OpenGroup,
     /// Groups that are full and wait for a leader.
     pub(super) full: VecDeque<TakenGroup>,
+    /// Every entry that was validated and is not durable yet, oldest first.
+    pub(super) pending: VecDeque<PushedEntry>,
+    /// The newest version that is durable.
+    pub(super) head: HeadInfo,
     pub(super) leading: bool,
     /// The size of the last group, whose members a leader expects back.
     pub(super) last_group: u32,
@@ -46,7 +50,6 @@ pub(super) struct OpenGroup {
     pub(super) group: Arc<Group>,
     pub(super) frame: Vec<u8>,
     pub(super) entries: u32,
-    pub(super) pushed: Vec<PushedEntry>,
     pub(super) beginning: (Seq, Chain, i64),
 }
 
@@ -56,18 +59,17 @@ pub(super) struct TakenGroup {
     pub(super) frame: Vec<u8>,
     pub(super) payload_bytes: usize,
     pub(super) entries: u32,
-    pub(super) pushed: Vec<PushedEntry>,
     pub(super) beginning: Beginning,
     pub(super) chain: Chain,
     pub(super) last_seq: Seq,
-    pub(super) head: Head,
+    pub(super) head: HeadInfo,
     pub(super) checkpoint: Option<State>,
 }
 
 /// An entry of a group, with what takes it back, and what undo needs if it is to be kept at hand.
 pub(super) struct PushedEntry {
     pub(super) pushed: Pushed,
-    pub(super) kept: Option<(Header, Arc<Vec<Operation>>)>,
+    pub(super) kept: Option<(Header, Vec<Operation>)>,
 }
 
 /// What a caller wants written.
@@ -85,7 +87,6 @@ impl OpenGroup {
             group: Arc::default(),
             frame: vec![0; FRAME_HEADER_BYTES],
             entries: 0,
-            pushed: Vec::new(),
             beginning: (state.seq.next().unwrap_or(state.seq), state.chain, state.log_time),
         }
     }
@@ -113,23 +114,13 @@ impl Writer {
     /// Appends entries that become durable together; all of them or none are accepted.
     pub(crate) fn append_all(&self, drafts: Vec<Draft>) -> Result<Vec<FlowVersionId>, Error> {
         let mut building = self.enter()?;
-        self.push_opened_mark(&mut building)?;
-        // A group that is begun is not closed in the middle: whatever fails is taken back out of it.
-        let (entries, bytes) = (building.open.entries, building.open.frame.len());
+        let before = Savepoint::of(&building);
         let mut ids = Vec::with_capacity(drafts.len());
         for draft in drafts {
-            match Self::push(&mut building, draft) {
+            match self.push(&mut building, draft) {
                 Ok(id) => ids.push(id),
                 Err(error) => {
-                    let building = &mut *building;
-                    while building.open.entries > entries {
-                        if let Some(entry) = building.open.pushed.pop() {
-                            building.state.take_back(entry.pushed);
-                        }
-                        building.open.entries -= 1;
-                    }
-                    building.waiting_bytes -= building.open.frame.len() - bytes;
-                    building.open.frame.truncate(bytes);
+                    before.return_to(&mut building);
                     return Err(error);
                 }
             }
@@ -174,8 +165,7 @@ impl Writer {
             self.flush()?;
             building = self.enter()?;
         }
-        self.push_opened_mark(&mut building)?;
-        let id = Self::push(&mut building, draft)?;
+        let id = self.push(&mut building, draft)?;
         self.close_full_group(&mut building);
         let first = building.open.entries <= 1 && building.full.is_empty();
         let many = building.full.len() > 1;
@@ -195,13 +185,12 @@ impl Writer {
 
     /// Validates an entry and puts it into the group that is gathering.
     fn join(&self, draft: Draft, bounded: bool) -> Result<(Arc<Group>, FlowVersionId), Error> {
-        let mut building = self.enter()?;
+        let mut building = self.enter_settled(&draft)?;
         if bounded && building.waiting_bytes > self.tuning.in_flight_bytes_max {
             let (waiting, max) = (building.waiting_bytes, self.tuning.in_flight_bytes_max);
             return Err(Error::Busy { waiting, max });
         }
-        self.push_opened_mark(&mut building)?;
-        let id = Self::push(&mut building, draft)?;
+        let id = self.push(&mut building, draft)?;
         let group = Arc::clone(&building.open.group);
         if building.open.entries >= building.last_group {
             self.joined.notify_one();
@@ -221,50 +210,38 @@ impl Writer {
         Ok(building)
     }
 
-    fn push(building: &mut Building, draft: Draft) -> Result<FlowVersionId, Error> {
-        let Draft { mut header, body, expected, planned_on } = draft;
-        if let Some(expected) = expected {
-            let actual = building.state.version();
-            if expected != actual {
+    /// Enters, and where a draft expects another version than the newest one waits until that one is durable: an error
+    /// must name no version that could still be taken back.
+    fn enter_settled(&self, draft: &Draft) -> Result<MutexGuard<'_, Building>, Error> {
+        let building = self.enter()?;
+        let conflicts = draft.expected.is_some_and(|expected| expected != building.state.version());
+        if !conflicts || building.pending.is_empty() || self.durability != Durability::Immediate {
+            return Ok(building);
+        }
+        drop(building);
+        self.flush()?;
+        self.enter()
+    }
+
+    /// Validates an entry, applies it and puts its bytes into the open group; or leaves everything as it was.
+    fn push(&self, building: &mut Building, draft: Draft) -> Result<FlowVersionId, Error> {
+        let actual = building.state.version();
+        let moved = draft.planned_on.is_some_and(|tops| tops != building.state.stacks.flow);
+        match draft.expected {
+            Some(expected) if expected != actual => {
+                let actual = if self.is_buffered() { actual } else { building.head.id };
                 return Err(Error::Conflict { expected, actual });
             }
-            header.expected_base = Some(expected.seq());
+            _ if moved => return Err(Error::Conflict { expected: actual, actual }),
+            _ => {}
         }
-        if planned_on.is_some_and(|tops| tops != building.state.stacks.flow) {
-            let actual = building.state.version();
-            return Err(Error::Conflict { expected: actual, actual });
+        let before = Savepoint::of(building);
+        let pushed = self.push_opened_mark(building).and_then(|()| push_entry(building, draft));
+        if pushed.is_err() {
+            // A refused entry leaves no trace, not even of the mark that was to stand before it.
+            before.return_to(building);
         }
-        let open = &mut building.open;
-        let start = open.frame.len();
-        open.frame.extend([0; 4]);
-        let pushed = match building.state.push(&mut header, &body, &mut open.frame) {
-            Ok(pushed) => pushed,
-            Err(error) => {
-                open.frame.truncate(start);
-                return Err(match error {
-                    PushError::NoSuchVersion(asked) => {
-                        Error::UnknownVersion { asked, head: building.state.seq }
-                    }
-                    other => other.into(),
-                });
-            }
-        };
-        let length = u32::try_from(open.frame.len() - start - 4).unwrap_or(u32::MAX);
-        if let Some(place) = open.frame.get_mut(start..start + 4) {
-            place.copy_from_slice(&length.to_le_bytes());
-        }
-        open.entries += 1;
-        building.waiting_bytes += open.frame.len() - start;
-        building.dirty = true;
-        let id = pushed.id;
-        let kept = match body {
-            Body::Change(operations) if operations.len() <= RECENT_OPERATIONS => {
-                Some((header, Arc::new(operations)))
-            }
-            _ => None,
-        };
-        open.pushed.push(PushedEntry { pushed, kept });
-        Ok(id)
+        pushed
     }
 
     /// The first entry after an end that was not clean says so, with random bytes that make every later chain value one
@@ -276,7 +253,7 @@ impl Writer {
         let author = Arc::new(Author::system("flow-history"));
         let header = Header::new(author, Intent::Mark, self.clock.now());
         let body = Body::Mark(Mark::Opened { random: self.clock.random() });
-        Self::push(building, Draft { header, body, expected: None, planned_on: None })?;
+        push_entry(building, Draft { header, body, expected: None, planned_on: None })?;
         building.needs_opened = false;
         Ok(())
     }
@@ -297,12 +274,77 @@ impl Writer {
             payload_bytes: open.frame.len() - FRAME_HEADER_BYTES,
             frame: open.frame,
             entries: open.entries,
-            pushed: open.pushed,
             beginning: Beginning { reason: building.reason, seq, chain, log_time },
             chain: building.state.chain,
             last_seq: building.state.seq,
-            head: Head::of(&building.state),
+            head: HeadInfo::of(&building.state),
             checkpoint: self.checkpoint_if_due(&building.state),
         }
+    }
+}
+
+fn push_entry(building: &mut Building, draft: Draft) -> Result<FlowVersionId, Error> {
+    let Draft { mut header, body, expected, .. } = draft;
+    header.expected_base = expected.map(|expected| expected.seq());
+    let open = &mut building.open;
+    let start = open.frame.len();
+    open.frame.extend([0; 4]);
+    let pushed = match building.state.push(&mut header, &body, &mut open.frame) {
+        Ok(pushed) => pushed,
+        Err(error) => {
+            open.frame.truncate(start);
+            return Err(match error {
+                PushError::NoSuchVersion(asked) => {
+                    Error::UnknownVersion { asked, head: building.head.id.seq() }
+                }
+                other => other.into(),
+            });
+        }
+    };
+    let length = u32::try_from(open.frame.len() - start - 4).unwrap_or(u32::MAX);
+    if let Some(place) = open.frame.get_mut(start..start + 4) {
+        place.copy_from_slice(&length.to_le_bytes());
+    }
+    open.entries += 1;
+    building.waiting_bytes += open.frame.len() - start;
+    building.dirty = true;
+    let id = pushed.id;
+    let kept = match body {
+        Body::Change(operations) if operations.len() <= RECENT_OPERATIONS => Some((header, operations)),
+        _ => None,
+    };
+    building.pending.push_back(PushedEntry { pushed, kept });
+    Ok(id)
+}
+
+/// What the open group held, to return to when an entry is refused. A group is not closed in between.
+struct Savepoint {
+    entries: u32,
+    frame_bytes: usize,
+    needs_opened: bool,
+    dirty: bool,
+}
+
+impl Savepoint {
+    fn of(building: &Building) -> Self {
+        Self {
+            entries: building.open.entries,
+            frame_bytes: building.open.frame.len(),
+            needs_opened: building.needs_opened,
+            dirty: building.dirty,
+        }
+    }
+
+    fn return_to(&self, building: &mut Building) {
+        while building.open.entries > self.entries {
+            if let Some(entry) = building.pending.pop_back() {
+                building.state.take_back(entry.pushed);
+            }
+            building.open.entries -= 1;
+        }
+        building.waiting_bytes -= building.open.frame.len() - self.frame_bytes;
+        building.open.frame.truncate(self.frame_bytes);
+        building.needs_opened = self.needs_opened;
+        building.dirty = self.dirty;
     }
 }

@@ -132,29 +132,16 @@ impl Writer {
     }
 
     fn succeed(&self, taken: TakenGroup) {
-        let TakenGroup { group, payload_bytes, entries, pushed, last_seq, head, checkpoint, .. } = taken;
+        let TakenGroup { group, payload_bytes, entries, last_seq, head, checkpoint, .. } = taken;
         let id = head.id;
-        let mut recent = self.recent.lock();
-        for PushedEntry { pushed, kept } in pushed {
-            if let Some((header, operations)) = kept {
-                recent.push_back(Recent {
-                    seq: pushed.seq,
-                    header: Arc::new(header),
-                    operations,
-                    inverses: Arc::new(pushed.inverses),
-                });
-            }
-        }
-        let excess = recent.len().saturating_sub(RECENT_CHANGES);
-        let _ = recent.drain(..excess);
-        drop(recent);
-        *self.head.lock() = Arc::new(head);
         if self.durability == Durability::Immediate {
             // ORDER: published after the sync: no version is ever seen that a crash can take back.
             self.published.publish(id);
         }
 
         let mut building = self.building.lock();
+        let done: Vec<PushedEntry> = building.pending.drain(..(entries as usize)).collect();
+        building.head = head;
         building.durable = last_seq;
         building.last_group = entries;
         building.leading = false;
@@ -165,10 +152,29 @@ impl Writer {
         self.ended.notify_all();
         drop(building);
         group.tell(&outcome);
+        self.keep_recent(done);
         self.tend();
         if let (Some(state), Some(act)) = (checkpoint, self.on_checkpoint_due.get()) {
             act(state);
         }
+    }
+
+    /// Keeps the newest changes at hand for undo; the others have been written, and that is enough.
+    fn keep_recent(&self, done: Vec<PushedEntry>) {
+        let skipped = done.len().saturating_sub(RECENT_CHANGES);
+        let mut recent = self.recent.lock();
+        for PushedEntry { pushed, kept } in done.into_iter().skip(skipped) {
+            if let Some((header, operations)) = kept {
+                recent.push_back(Recent {
+                    seq: pushed.seq,
+                    header: Arc::new(header),
+                    operations: Arc::new(operations),
+                    inverses: Arc::new(pushed.inverses),
+                });
+            }
+        }
+        let excess = recent.len().saturating_sub(RECENT_CHANGES);
+        let _ = recent.drain(..excess);
     }
 
     pub(super) fn failure_of(&self, failed: &Failed) -> Failure {
@@ -191,20 +197,13 @@ impl Writer {
         let outcome = Err(failure.clone());
         let mut building = self.building.lock();
         let held = &mut *building;
-        let mut groups = Vec::new();
-        let open = std::mem::replace(&mut held.open, OpenGroup::begin(&held.state));
-        let mut newest_first = vec![open.pushed];
-        groups.push(open.group);
-        while let Some(full) = held.full.pop_back() {
-            newest_first.push(full.pushed);
-            groups.push(full.group);
-        }
-        newest_first.push(taken.pushed);
-        groups.push(taken.group);
-        for entry in newest_first.into_iter().flat_map(|pushed| pushed.into_iter().rev()) {
+        // The newest first, each on the flow that it left.
+        while let Some(entry) = held.pending.pop_back() {
             held.state.take_back(entry.pushed);
         }
-        held.open = OpenGroup::begin(&held.state);
+        let open = std::mem::replace(&mut held.open, OpenGroup::begin(&held.state));
+        let mut groups = vec![open.group, taken.group];
+        groups.extend(held.full.drain(..).map(|full| full.group));
         held.needs_opened = held.needs_opened || held.reason == SegmentReason::Recovered;
         held.waiting_bytes = 0;
         held.last_group = 1;

@@ -64,7 +64,6 @@ pub(crate) struct Writer {
     /// Members wait on it for their group.
     ended: Condvar,
     segment: Mutex<ActiveSegment>,
-    head: Mutex<Arc<Head>>,
     recent: Mutex<VecDeque<Recent>>,
     log_bytes: AtomicU64,
     syncs: AtomicU64,
@@ -77,10 +76,10 @@ pub(crate) struct Writer {
     process: u32,
 }
 
-/// The newest version that readers may see.
-pub(crate) struct Head {
+/// The newest version that readers may see, without its flow.
+#[derive(Clone)]
+pub(crate) struct HeadInfo {
     pub(crate) id: FlowVersionId,
-    pub(crate) flow: Flow,
     pub(crate) log_time: i64,
     pub(crate) marks: Arc<Marks>,
 }
@@ -112,7 +111,6 @@ impl Writer {
         published: Arc<Published>,
         start: Start,
     ) -> Arc<Self> {
-        let head = Head::of(&start.state);
         let log_bytes = start.segment.log_bytes();
         let place = storage.place();
         Arc::new_cyclic(|own| Self {
@@ -124,6 +122,8 @@ impl Writer {
             building: Mutex::new(Building {
                 open: OpenGroup::begin(&start.state),
                 durable: start.state.seq,
+                head: HeadInfo::of(&start.state),
+                pending: VecDeque::new(),
                 state: start.state,
                 full: VecDeque::new(),
                 leading: false,
@@ -138,7 +138,6 @@ impl Writer {
             joined: Condvar::new(),
             ended: Condvar::new(),
             segment: Mutex::new(start.segment),
-            head: Mutex::new(Arc::new(head)),
             recent: Mutex::default(),
             log_bytes: AtomicU64::new(log_bytes),
             syncs: AtomicU64::new(0),
@@ -171,12 +170,38 @@ impl Writer {
         let _ = self.on_checkpoint_due.set(Box::new(act));
     }
 
-    pub(crate) fn head(&self) -> Arc<Head> {
-        Arc::clone(&self.head.lock())
+    /// The newest version that readers may see.
+    pub(crate) fn head(&self) -> HeadInfo {
+        let building = self.building.lock();
+        match self.durability {
+            Durability::Immediate => building.head.clone(),
+            Durability::Buffered { .. } => HeadInfo::of(&building.state),
+        }
+    }
+
+    /// The newest version that readers may see, with its flow: O(1), and as much again as waits to become durable.
+    pub(crate) fn head_and_flow(&self) -> (HeadInfo, Flow) {
+        let building = self.building.lock();
+        if self.durability != Durability::Immediate {
+            return (HeadInfo::of(&building.state), building.state.flow.clone());
+        }
+        let mut flow = building.state.flow.clone();
+        for entry in building.pending.iter().rev() {
+            entry.pushed.take_back_from(&mut flow);
+        }
+        (building.head.clone(), flow)
     }
 
     pub(crate) fn log_bytes(&self) -> u64 {
         self.log_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_buffered(&self) -> bool {
+        self.durability != Durability::Immediate
+    }
+
+    pub(crate) fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_poisoned(&self) -> bool {
@@ -194,14 +219,9 @@ impl Writer {
     }
 }
 
-impl Head {
+impl HeadInfo {
     pub(crate) fn of(state: &State) -> Self {
-        Self {
-            id: state.version(),
-            flow: state.flow.clone(),
-            log_time: state.log_time,
-            marks: Arc::clone(&state.marks),
-        }
+        Self { id: state.version(), log_time: state.log_time, marks: Arc::clone(&state.marks) }
     }
 }
 

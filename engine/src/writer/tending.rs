@@ -55,9 +55,8 @@ impl Writer {
             self.background.soon(move || {
                 let Some(writer) = writer.upgrade() else { return };
                 // A file that cannot be made ready is made when it is needed, where the error has somebody to go to.
-                if fill_new(&*writer.storage, file, bytes).is_ok() {
-                    writer.segment.lock().prepared(file, bytes);
-                }
+                let made = fill_new(&*writer.storage, file, bytes).is_ok();
+                writer.segment.lock().prepared(made.then_some((file, bytes)));
             });
         }
         if !self.vouching.swap(true, Ordering::Relaxed) {
