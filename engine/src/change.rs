@@ -1,8 +1,10 @@
 //! Making a change: what to do, who does it and why.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use flow_history_flow::{Component, ComponentId, Misfit, Operation, Order, Path, Reason, Value, removal_of};
+use flow_history_flow::{
+    Component, ComponentId, Flow, Misfit, Operation, Order, Path, Reason, Value, removal_of,
+};
 use flow_history_replay::{Author, Body, FlowVersionId, Header, Intent, Link, Request, Timestamp};
 
 use crate::group::Ticket;
@@ -35,6 +37,9 @@ pub struct About {
     pub expected: Option<FlowVersionId>,
 }
 
+/// Most messages are this one.
+static EMPTY: LazyLock<Arc<str>> = LazyLock::new(|| "".into());
+
 impl About {
     /// Nothing but a message.
     #[must_use]
@@ -42,9 +47,16 @@ impl About {
         Self { message: message.to_owned(), ..Self::default() }
     }
 
-    pub(crate) fn into_draft(self, author: Arc<Author>, intent: Intent, now: Timestamp, body: Body) -> Draft {
-        let shared = |text: String| Arc::<str>::from(text);
-        let mut header = Header::new(author, self.intent.unwrap_or(intent), self.host_time.unwrap_or(now));
+    pub(crate) fn into_draft(
+        self,
+        author: Arc<Author>,
+        intent: Intent,
+        now: impl FnOnce() -> Timestamp,
+        body: Body,
+    ) -> Draft {
+        let shared = |text: String| if text.is_empty() { Arc::clone(&EMPTY) } else { Arc::<str>::from(text) };
+        let mut header =
+            Header::new(author, self.intent.unwrap_or(intent), self.host_time.unwrap_or_else(now));
         header.message = shared(self.message);
         header.session = self.session.map(shared);
         header.request = self.request;
@@ -63,18 +75,20 @@ pub struct ChangeBuilder {
     history: History,
     author: Arc<Author>,
     about: About,
-    steps: Vec<Step>,
-}
-
-/// A step of a change: an operation, or a removal that is worked out when the flow is known.
-enum Step {
-    Operation(Operation),
-    Remove(ComponentId),
+    operations: Vec<Operation>,
+    /// Which of the operations are removals of everything inside too, to be worked out when the flow is known.
+    removals: Vec<usize>,
 }
 
 impl ChangeBuilder {
     pub(crate) fn new(history: History, author: &Author, message: &str) -> Self {
-        Self { history, author: Arc::new(author.clone()), about: About::message(message), steps: Vec::new() }
+        Self {
+            history,
+            author: Arc::new(author.clone()),
+            about: About::message(message),
+            operations: Vec::new(),
+            removals: Vec::new(),
+        }
     }
 
     /// Adds a component.
@@ -83,37 +97,42 @@ impl ChangeBuilder {
         reason = "a change is not a number, and `add` is the word of the glossary"
     )]
     pub fn add(mut self, component: Component) -> Self {
-        self.steps.push(Step::Operation(Operation::add(component)));
+        self.operations.push(Operation::add(component));
         self
     }
 
     /// Removes a component, everything inside it and every wire attached to any of these, in one change.
     pub fn remove(mut self, id: impl Into<ComponentId>) -> Self {
-        self.steps.push(Step::Remove(id.into()));
+        self.removals.push(self.operations.len());
+        self.operations.push(Operation::remove(id));
         self
     }
 
     /// Gives a field, or a part of one, a value.
     pub fn set(mut self, id: impl Into<ComponentId>, path: impl Into<Path>, value: impl Into<Value>) -> Self {
-        self.steps.push(Step::Operation(Operation::set(id, path, value)));
+        self.operations.push(Operation::set(id, path, value));
         self
     }
 
     /// Makes a field, or a part of one, absent.
     pub fn clear(mut self, id: impl Into<ComponentId>, path: impl Into<Path>) -> Self {
-        self.steps.push(Step::Operation(Operation::clear(id, path)));
+        self.operations.push(Operation::clear(id, path));
         self
     }
 
     /// Gives a component another parent, order or both.
     pub fn shift(mut self, id: impl Into<ComponentId>, parent: Option<ComponentId>, order: Order) -> Self {
-        self.steps.push(Step::Operation(Operation::shift(id, parent, order)));
+        self.operations.push(Operation::shift(id, parent, order));
         self
     }
 
     /// Adds operations that were worked out elsewhere.
     pub fn operations(mut self, operations: Vec<Operation>) -> Self {
-        self.steps.extend(operations.into_iter().map(Step::Operation));
+        if self.operations.is_empty() {
+            self.operations = operations;
+        } else {
+            self.operations.extend(operations);
+        }
         self
     }
 
@@ -196,38 +215,30 @@ impl ChangeBuilder {
 
     pub(crate) fn into_draft(self) -> Result<Draft, Error> {
         let writer = self.history.writer()?;
-        let now = writer.clock().now();
-        let has_removals = self.steps.iter().any(|step| matches!(step, Step::Remove(_)));
-        let operations = if has_removals {
-            let flow = writer.to_plan_on(|state| state.flow.clone());
-            with_removals(self.steps, flow)?
+        let now = || writer.clock().now();
+        let operations = if self.removals.is_empty() {
+            self.operations
         } else {
-            self.steps
-                .into_iter()
-                .filter_map(|step| match step {
-                    Step::Operation(operation) => Some(operation),
-                    Step::Remove(_) => None,
-                })
-                .collect()
+            let flow = writer.to_plan_on(|state| state.flow.clone());
+            with_removals(self.operations, &self.removals, flow)?
         };
         Ok(self.about.into_draft(self.author, Intent::Edit, now, Body::Change(operations)))
     }
 }
 
-/// The operations of a change, each removal worked out on the flow that the steps before it leave.
-fn with_removals(steps: Vec<Step>, mut flow: flow_history_flow::Flow) -> Result<Vec<Operation>, Error> {
+/// The operations of a change, each removal worked out on the flow that the operations before it leave.
+fn with_removals(given: Vec<Operation>, removals: &[usize], mut flow: Flow) -> Result<Vec<Operation>, Error> {
     let mut operations = Vec::new();
-    for step in steps {
+    for (at, operation) in given.into_iter().enumerate() {
         let from = operations.len();
-        match step {
-            Step::Operation(operation) => operations.push(operation),
-            Step::Remove(id) => {
-                let removal = removal_of(&flow, &id);
-                if removal.is_empty() {
-                    return Err(Misfit::of(&Operation::remove(id), Reason::Missing).at(from).into());
-                }
-                operations.extend(removal);
+        if removals.binary_search(&at).is_ok() {
+            let removal = removal_of(&flow, operation.id());
+            if removal.is_empty() {
+                return Err(Misfit::of(&operation, Reason::Missing).at(from).into());
             }
+            operations.extend(removal);
+        } else {
+            operations.push(operation);
         }
         let new = operations.get(from..).unwrap_or_default();
         flow.apply_all(new).map_err(|misfit| {

@@ -47,6 +47,16 @@ enum Role {
     Reader(Mutex<Arc<ReadHead>>),
 }
 
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Not left to the writer's own drop: work in the background may hold it a little longer, and with it the lock.
+        // Whoever wants to know whether it worked calls `close`.
+        if let Role::Writer(writer) = &self.role {
+            let _ = writer.close();
+        }
+    }
+}
+
 /// The newest version as it was read last.
 struct ReadHead {
     info: HeadInfo,
@@ -89,6 +99,8 @@ impl History {
         let writer =
             Writer::new(storage, Arc::clone(&options.clock), settings, Arc::clone(&published), start);
         checkpoint_when_due(&writer, &files);
+        let read = Arc::clone(&files);
+        writer.when_state_is_lost(move || recovery::read_end(&read));
         Ok(Self { shared: Arc::new(Shared { files, published, role: Role::Writer(writer) }) })
     }
 
@@ -133,7 +145,7 @@ impl History {
     pub fn mark_with(&self, author: &Author, mark: Mark, about: About) -> Result<FlowVersionId, Error> {
         let writer = self.writer()?;
         let author = Arc::new(author.clone());
-        let draft = about.into_draft(author, Intent::Mark, writer.clock().now(), Body::Mark(mark));
+        let draft = about.into_draft(author, Intent::Mark, || writer.clock().now(), Body::Mark(mark));
         writer.append(draft)
     }
 

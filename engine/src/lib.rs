@@ -75,3 +75,7 @@ pub use crate::undo::{Applied, Scope};
 pub use crate::verify::Verified;
 pub use crate::view::View;
 pub use crate::writer::Durability;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

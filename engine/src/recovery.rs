@@ -48,6 +48,9 @@ pub(crate) fn open_to_write(
 
     let log = files.log()?;
     let last = log.segments().last().map(|segment| segment.header.clone());
+    // ORDER: a name that a process that was killed had given, but not synced, is made durable before anything is built on
+    // it; so is what it had written.
+    storage.sync_directory().map_err(Failed::sync("")).map_err(broken)?;
     if let Some(last) = &last {
         // ORDER: what a process that was killed had written but not synced is made durable before it is believed.
         let file = FileName::RawSegment(last.number).to_string();

@@ -631,7 +631,6 @@ impl EntryEncoder {
     pub(crate) fn operation(&mut self, operation: &Operation, flow: &Flow, vocabulary: &mut Vocabulary) {
         // A component that does not exist is refused when the operation is applied; until then any slot does.
         let slot = |id: &ComponentId| flow.slot(id).unwrap_or_default().0;
-        let refs = Refs::of(flow);
         let bytes = match operation {
             Operation::Add { component, slot } => OperationBytes::Add {
                 again: slot.map_or(0, |slot| slot.0.saturating_add(1)),
@@ -642,7 +641,7 @@ impl EntryEncoder {
                 fields: Row(component
                     .fields
                     .iter()
-                    .map(|(field, value)| (name(field, vocabulary), token::to_tokens(value, &refs)))
+                    .map(|(field, value)| (name(field, vocabulary), token::to_tokens(value, flow)))
                     .collect()),
             },
             Operation::Remove { id } => OperationBytes::Remove { slot: slot(id) },
@@ -658,8 +657,8 @@ impl EntryEncoder {
                     })
                     .collect()),
                 edit: match edit {
-                    Edit::Put(value) => EditBytes::Put(token::to_tokens(value, &refs)),
-                    Edit::Place(at, value) => EditBytes::Place(*at, token::to_tokens(value, &refs)),
+                    Edit::Put(value) => EditBytes::Put(token::to_tokens(value, flow)),
+                    Edit::Place(at, value) => EditBytes::Place(*at, token::to_tokens(value, flow)),
                     Edit::Clear => EditBytes::Clear,
                 },
             },

@@ -35,7 +35,7 @@ impl<'f> Refs<'f> {
 }
 
 /// The tokens of a value. References to components that exist are written by slot.
-pub(crate) fn to_tokens(value: &Value, refs: &Refs<'_>) -> ValueBytes {
+pub(crate) fn to_tokens(value: &Value, flow: &Flow) -> ValueBytes {
     let flat = |value: &Value| match value {
         Value::Null => Token::Null,
         Value::Bool(false) => Token::False,
@@ -48,7 +48,7 @@ pub(crate) fn to_tokens(value: &Value, refs: &Refs<'_>) -> ValueBytes {
         Value::Bytes(bytes) => Token::Bytes(Bytes(bytes.clone())),
         Value::List(list) => Token::List(u32::try_from(list.len()).unwrap_or(u32::MAX)),
         Value::Map(map) => Token::Map(u32::try_from(map.len()).unwrap_or(u32::MAX)),
-        Value::Ref(id) => match refs.flow.slot(id) {
+        Value::Ref(id) => match flow.slot(id) {
             Some(slot) => Token::Component(slot.0),
             None => Token::Nowhere(Text(id.to_shared())),
         },

@@ -27,7 +27,7 @@ pub(super) struct Building {
     pub(super) open: OpenGroup,
     /// Groups that are full and wait for a leader.
     pub(super) full: VecDeque<TakenGroup>,
-    /// Every entry that was validated and is not durable yet, oldest first.
+    /// Every entry that was validated and is not durable yet, oldest first; of buffered entries nothing is kept.
     pub(super) pending: VecDeque<PushedEntry>,
     /// The newest version that is durable.
     pub(super) head: HeadInfo,
@@ -126,6 +126,9 @@ impl Writer {
             }
         }
         let group = Arc::clone(&building.open.group);
+        if self.is_buffered() {
+            building.pending.clear();
+        }
         self.publish_if_buffered(&building);
         drop(building);
         if ids.is_empty() || self.durability != Durability::Immediate {
@@ -166,6 +169,9 @@ impl Writer {
             building = self.enter()?;
         }
         let id = self.push(&mut building, draft)?;
+        // Nobody waits for a buffered entry: should it be refused later, the state is read back from the files. Keeping
+        // what takes each one back would cost more than the rest of the append.
+        building.pending.clear();
         self.close_full_group(&mut building);
         let first = building.open.entries <= 1 && building.full.is_empty();
         let many = building.full.len() > 1;

@@ -140,7 +140,10 @@ impl Writer {
         }
 
         let mut building = self.building.lock();
-        let done: Vec<PushedEntry> = building.pending.drain(..(entries as usize)).collect();
+        let done: Vec<PushedEntry> = {
+            let kept = building.pending.len().min(entries as usize);
+            building.pending.drain(..kept).collect()
+        };
         building.head = head;
         building.durable = last_seq;
         building.last_group = entries;
@@ -197,6 +200,17 @@ impl Writer {
         let outcome = Err(failure.clone());
         let mut building = self.building.lock();
         let held = &mut *building;
+        let mut failure = failure;
+        if self.is_buffered() && !matches!(failure, Failure::Poisoned { .. }) {
+            // Nothing was kept of buffered entries.
+            match self.read_back.get().map(|read_back| read_back()) {
+                Some(Ok(state)) => held.state = state,
+                other => {
+                    let why = other.and_then(Result::err).map_or_else(String::new, |error| error.to_string());
+                    failure = Failure::Poisoned { cause: format!("the log cannot be read back: {why}") };
+                }
+            }
+        }
         // The newest first, each on the flow that it left.
         while let Some(entry) = held.pending.pop_back() {
             held.state.take_back(entry.pushed);

@@ -23,12 +23,12 @@ use flow_history_flow::{Flow, Operation};
 use flow_history_replay::{FlowVersionId, Header, Marks, SegmentReason, Seq, State};
 use parking_lot::{Condvar, Mutex};
 
-use crate::Clock;
 use crate::active_segment::ActiveSegment;
 use crate::background::Background;
 use crate::published::Published;
 use crate::storage::{Lock, Storage};
 use crate::tuning::Tuning;
+use crate::{Clock, Error};
 
 pub(crate) use self::gathering::Draft;
 use self::gathering::{Building, OpenGroup};
@@ -69,12 +69,17 @@ pub(crate) struct Writer {
     syncs: AtomicU64,
     checkpoint: Mutex<CheckpointDue>,
     on_checkpoint_due: OnceLock<Box<dyn Fn(State) + Send + Sync>>,
+    /// Reads the state back from the files, where it was not kept.
+    read_back: OnceLock<ReadBack>,
     background: Background,
     vouching: AtomicBool,
     lock: Mutex<Option<Box<dyn Lock>>>,
     /// The process that opened it; a child after a fork has no business with the lock.
     process: u32,
 }
+
+/// Reads the state at the end of the log.
+type ReadBack = Box<dyn Fn() -> Result<State, Error> + Send + Sync>;
 
 /// The newest version that readers may see, without its flow.
 #[derive(Clone)]
@@ -148,6 +153,7 @@ impl Writer {
                 under_way: false,
             }),
             on_checkpoint_due: OnceLock::new(),
+            read_back: OnceLock::new(),
             background: Background::new(),
             vouching: AtomicBool::new(false),
             lock: Mutex::new(Some(start.lock)),
@@ -168,6 +174,11 @@ impl Writer {
     /// Says what is done, on the thread that made an entry durable, when a checkpoint is due.
     pub(crate) fn when_checkpoint_due(&self, act: impl Fn(State) + Send + Sync + 'static) {
         let _ = self.on_checkpoint_due.set(Box::new(act));
+    }
+
+    /// Says how the state is read back after entries were refused that nothing was kept of.
+    pub(crate) fn when_state_is_lost(&self, read: impl Fn() -> Result<State, Error> + Send + Sync + 'static) {
+        let _ = self.read_back.set(Box::new(read));
     }
 
     /// The newest version that readers may see.
@@ -222,12 +233,5 @@ impl Writer {
 impl HeadInfo {
     pub(crate) fn of(state: &State) -> Self {
         Self { id: state.version(), log_time: state.log_time, marks: Arc::clone(&state.marks) }
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        // Whoever wants to know whether it worked calls `close`.
-        let _ = self.close();
     }
 }
