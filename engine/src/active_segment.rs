@@ -220,20 +220,25 @@ impl ActiveSegment {
         // the first frame is acknowledged, so that a log that lost its last file is known to be damaged.
         write_all(&*self.storage, &pool, 0, &header.encode()).map_err(Failed::write("write", &pool, 0))?;
         self.storage.sync(&pool).map_err(Failed::sync(&pool))?;
+        // From here on there may be a segment of this number, which says that the one before ends here. Should anything
+        // fail, nothing is appended to that one any more: the next try puts another segment in this one's place.
+        self.leave_segment();
         self.storage.rename(&pool, &file).map_err(Failed::write("rename", &pool, 0))?;
         self.storage.sync_directory().map_err(Failed::sync(""))?;
-        // If this fails the segment is there and empty; the next try puts another in its place.
-        let identity = Identity { last_segment: number, ..self.identity.clone() };
+        let reaches = beginning.seq.previous().unwrap_or_default();
+        let identity = Identity { last_segment: number, reaches, ..self.identity.clone() };
         replace_file(&*self.storage, &FileName::Identity.to_string(), &identity.encode())?;
         self.identity = identity;
-        self.leave_segment();
         self.next_number = number + 1;
         self.current = Some(Current { header, file, offset: SEGMENT_HEADER_BYTES as u64, written_to: bytes });
         Ok(())
     }
 
-    /// Cuts the current segment to what it holds.
-    pub(crate) fn trim(&mut self) -> Result<(), Failed> {
+    /// Cuts the current segment to what it holds, and says in the identity how far a log that was closed reaches.
+    pub(crate) fn close(&mut self, reaches: Seq) -> Result<(), Failed> {
+        let identity = Identity { reaches, ..self.identity.clone() };
+        replace_file(&*self.storage, &FileName::Identity.to_string(), &identity.encode())?;
+        self.identity = identity;
         if let Prepared::Yes(pool, _) = std::mem::replace(&mut self.prepared, Prepared::No) {
             // A file of zeros that is left behind is nobody's loss; the next writer removes it.
             let _ = self.storage.remove(&pool.to_string());

@@ -1,15 +1,17 @@
 //! Files in a directory. The only place in the library that touches the file system.
 
-use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flow_history_replay::{FileName, Source};
-use parking_lot::Mutex;
 
+use crate::open_files;
 use crate::storage::{Lock, LockError, Storage};
+
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// A history's files in a directory.
 #[derive(Debug)]
@@ -17,17 +19,9 @@ pub struct FileStorage {
     directory: PathBuf,
     read_only: bool,
     group_read: bool,
-    open_files: Mutex<OpenFiles>,
+    /// By which the pool of descriptors knows it.
+    number: u64,
 }
-
-/// The descriptors at hand. Those of an idle history are few and may be closed at any time.
-#[derive(Debug, Default)]
-struct OpenFiles {
-    files: HashMap<String, Arc<File>>,
-}
-
-/// Most descriptors that one history keeps at hand beside its lock.
-const OPEN_FILES_MAX: usize = 4;
 
 impl FileStorage {
     /// The files in a directory, which need not exist yet.
@@ -43,7 +37,8 @@ impl FileStorage {
     }
 
     fn with(directory: &Path, read_only: bool) -> Self {
-        Self { directory: directory.to_owned(), read_only, group_read: false, open_files: Mutex::default() }
+        let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
+        Self { directory: directory.to_owned(), read_only, group_read: false, number }
     }
 
     /// The same, with new files and directories readable for the group: 0640 and 0750 instead of 0600 and 0700.
@@ -79,26 +74,17 @@ impl FileStorage {
     }
 
     fn with_file<T>(&self, file: &str, act: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
-        let known = self.open_files.lock().files.get(file).cloned();
-        let opened = match known {
+        let opened = match open_files::get(self.number, file) {
             Some(opened) => opened,
             None => {
                 let mut options = OpenOptions::new();
                 options.read(true).write(!self.read_only);
                 let opened = Arc::new(self.open_plain(file, &mut options)?);
-                let mut open_files = self.open_files.lock();
-                if open_files.files.len() >= OPEN_FILES_MAX {
-                    open_files.files.clear();
-                }
-                open_files.files.insert(file.to_owned(), Arc::clone(&opened));
+                open_files::put(self.number, file, Arc::clone(&opened));
                 opened
             }
         };
         act(&opened)
-    }
-
-    fn forget(&self, file: &str) {
-        self.open_files.lock().files.remove(file);
     }
 
     #[cfg(unix)]
@@ -186,12 +172,12 @@ impl Storage for FileStorage {
     }
 
     fn create(&self, file: &str) -> io::Result<()> {
-        self.forget(file);
+        open_files::forget(self.number, file);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true);
         let created = self.open_plain(file, &mut options)?;
         self.set_mode(&self.path(file), if self.group_read { 0o640 } else { 0o600 })?;
-        self.open_files.lock().files.insert(file.to_owned(), Arc::new(created));
+        open_files::put(self.number, file, Arc::new(created));
         Ok(())
     }
 
@@ -210,16 +196,12 @@ impl Storage for FileStorage {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         fs::rename(self.path(from), self.path(to))?;
-        let mut open_files = self.open_files.lock();
-        open_files.files.remove(to);
-        if let Some(file) = open_files.files.remove(from) {
-            open_files.files.insert(to.to_owned(), file);
-        }
+        open_files::rename(self.number, from, to);
         Ok(())
     }
 
     fn remove(&self, file: &str) -> io::Result<()> {
-        self.forget(file);
+        open_files::forget(self.number, file);
         fs::remove_file(self.path(file))
     }
 
@@ -248,6 +230,12 @@ impl Storage for FileStorage {
             .and_then(|()| writeln!(file, "{}", std::process::id()));
         told.map_err(LockError::Io)?;
         Ok(Box::new(FileLock { _file: file }))
+    }
+}
+
+impl Drop for FileStorage {
+    fn drop(&mut self) {
+        open_files::forget_all(self.number);
     }
 }
 

@@ -17,6 +17,7 @@ use crate::options::Options;
 use crate::published::Published;
 use crate::recovery;
 use crate::selector::At;
+use crate::stamper::Stamper;
 use crate::stats::{Stats, sizes};
 use crate::storage::Storage;
 use crate::undo::{self, Applied, Scope};
@@ -38,6 +39,8 @@ pub struct History {
 struct Shared {
     files: Arc<Files>,
     published: Arc<Published>,
+    running: Arc<Published>,
+    declaring: Mutex<()>,
     role: Role,
 }
 
@@ -101,7 +104,14 @@ impl History {
         checkpoint_when_due(&writer, &files);
         let read = Arc::clone(&files);
         writer.when_state_is_lost(move || recovery::read_end(&read));
-        Ok(Self { shared: Arc::new(Shared { files, published, role: Role::Writer(writer) }) })
+        let shared = Shared {
+            files,
+            published,
+            running: Arc::new(Published::undeclared()),
+            declaring: Mutex::default(),
+            role: Role::Writer(writer),
+        };
+        Self { shared: Arc::new(shared) }.with_running()
     }
 
     pub(crate) fn open_to_read(storage: Arc<dyn Storage>) -> Result<Self, Error> {
@@ -109,7 +119,23 @@ impl History {
         let state = recovery::open_to_read(&files)?;
         let published = Arc::new(Published::new(state.version()));
         let role = Role::Reader(Mutex::new(Arc::new(ReadHead::of(&state))));
-        Ok(Self { shared: Arc::new(Shared { files, published, role }) })
+        let shared = Shared {
+            files,
+            published,
+            running: Arc::new(Published::undeclared()),
+            declaring: Mutex::default(),
+            role,
+        };
+        Self { shared: Arc::new(shared) }.with_running()
+    }
+
+    /// Publishes the version that a mark said runs.
+    fn with_running(self) -> Result<Self, Error> {
+        if let Some(seq) = self.last_head().marks.running {
+            let id = self.find(seq)?;
+            self.shared.running.publish(id);
+        }
+        Ok(self)
     }
 
     pub(crate) fn writer(&self) -> Result<&Arc<Writer>, Error> {
@@ -144,9 +170,18 @@ impl History {
     /// As [`History::mark`].
     pub fn mark_with(&self, author: &Author, mark: Mark, about: About) -> Result<FlowVersionId, Error> {
         let writer = self.writer()?;
+        // Two threads that say what runs must not be published in another order than their marks stand in.
+        let runs = match &mark {
+            MarkBody::Running { version } => Some((self.find(*version)?, self.shared.declaring.lock())),
+            _ => None,
+        };
         let author = Arc::new(author.clone());
         let draft = about.into_draft(author, Intent::Mark, || writer.clock().now(), Body::Mark(mark));
-        writer.append(draft)
+        let marked = writer.append(draft)?;
+        if let Some((id, _in_order)) = runs {
+            self.shared.running.publish(id);
+        }
+        Ok(marked)
     }
 
     /// Gives a version a name; an older holder of the name loses it.
@@ -216,6 +251,22 @@ impl History {
     /// Those of [`History::at`] and of an append.
     pub fn restore(&self, scope: Scope, version: impl Into<At>, author: &Author) -> Result<Applied, Error> {
         undo::restore(self, scope, version.into(), author)
+    }
+
+    /// Says that a version runs from now on, where saving and running are not the same. Stampers give it as the current
+    /// one from the moment this returns.
+    ///
+    /// # Errors
+    /// As [`History::label`].
+    pub fn running(&self, author: &Author, version: impl Into<At>) -> Result<FlowVersionId, Error> {
+        let id = self.find(version)?;
+        self.mark(author, MarkBody::Running { version: id.seq() })
+    }
+
+    /// What a host puts on its provenance events.
+    #[must_use]
+    pub fn stamper(&self) -> Stamper {
+        Stamper::new(Arc::clone(&self.shared.published), Arc::clone(&self.shared.running))
     }
 
     /// Returns when everything that was appended or submitted is durable.

@@ -32,6 +32,7 @@ mod clock; //          the time, and random bytes
 mod tuning; //         sizes and waits
 mod storage; //        the only door to the disk
 mod file_storage; //   files in a directory
+mod open_files; //     the descriptors that all histories share
 mod memory_storage; // files in memory
 mod options; //        how a history is opened
 mod recovery; //       creating a history, and opening one that is there
@@ -40,6 +41,7 @@ mod writer; //         validating, gathering, syncing, publishing
 mod group; //          entries that become durable together, and their tickets
 mod active_segment; // the segment that frames are appended to
 mod published; //      the newest version, without locks
+mod stamper; //        what a host puts on its provenance events
 mod background; //     the one background thread of the process
 mod checkpoints; //    writing checkpoints
 mod catalog; //        the redb file that finds things
@@ -68,6 +70,7 @@ pub use crate::log_lines::{Log, LogLine};
 pub use crate::memory_storage::MemoryStorage;
 pub use crate::options::Options;
 pub use crate::selector::At;
+pub use crate::stamper::Stamper;
 pub use crate::stats::Stats;
 pub use crate::storage::{Lock, LockError, Storage};
 pub use crate::tuning::Tuning;

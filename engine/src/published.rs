@@ -19,10 +19,19 @@ pub(crate) struct Published {
 
 impl Published {
     pub(crate) fn new(id: FlowVersionId) -> Self {
-        let published =
-            Self { sequence: AtomicU64::new(0), slots: std::array::from_fn(|_| Default::default()) };
+        let published = Self::undeclared();
         published.publish(id);
         published
+    }
+
+    /// A ring that nothing was published in yet.
+    pub(crate) fn undeclared() -> Self {
+        Self { sequence: AtomicU64::new(0), slots: std::array::from_fn(|_| Default::default()) }
+    }
+
+    /// The newest version, where one was ever published.
+    pub(crate) fn load_declared(&self) -> Option<FlowVersionId> {
+        (self.sequence.load(Ordering::Relaxed) > 0).then(|| self.load())
     }
 
     /// Publishes a version. One thread at a time.

@@ -177,7 +177,13 @@ fn create(storage: &Arc<dyn Storage>, clock: &Arc<dyn Clock>, tuning: &Tuning) -
     storage.sync(&pool).map_err(Failed::sync(&pool))?;
     storage.rename(&pool, &segment).map_err(Failed::write("rename", &pool, 0))?;
     storage.sync_directory().map_err(Failed::sync(""))?;
-    let identity = Identity { history, first_segment: 1, last_segment: 1, created: clock.now().millis };
+    let identity = Identity {
+        history,
+        first_segment: 1,
+        last_segment: 1,
+        created: clock.now().millis,
+        reaches: Seq::ZERO,
+    };
     replace_file(&**storage, &FileName::Identity.to_string(), &identity.encode())
 }
 

@@ -9,18 +9,20 @@
 //!     32      8  number of the first segment of the log
 //!     40      8  number of a segment that the log is known to reach
 //!     48      8  when it was created: milliseconds since 1970, signed
-//!     56      4  zero
-//!     60      4  CRC32 of the 60 bytes before
+//!     56      8  sequence number of an entry that the log is known to reach
+//!     64      4  zero
+//!     68      4  CRC32 of the 68 bytes before
 //! ```
 //!
-//! All numbers are little-endian. The file is written aside and renamed into place when a segment joins the log, so that
-//! a log whose last file was deleted is known to be damaged and never opens as a shorter one.
+//! All numbers are little-endian. The file is written aside and renamed into place when a segment joins the log and when
+//! the history is closed, so that a log whose last file was deleted, or a closed one whose last file was cut, is known to
+//! be damaged and never opens as a shorter one.
 
 use crate::segment::{Fields, field};
-use crate::{FORMAT, FileName, HistoryId, LogError, What};
+use crate::{FORMAT, FileName, HistoryId, LogError, Seq, What};
 
 /// Bytes of the identity file.
-pub const IDENTITY_BYTES: usize = 64;
+pub const IDENTITY_BYTES: usize = 72;
 const MAGIC: &[u8; 8] = b"FhIdent\n";
 
 /// Which history this is, and how far its log reaches.
@@ -34,6 +36,8 @@ pub struct Identity {
     pub last_segment: u64,
     /// When the history was created, in milliseconds since 1970.
     pub created: i64,
+    /// The sequence number of an entry that the log is known to reach; it may have gone further.
+    pub reaches: Seq,
 }
 
 impl Identity {
@@ -48,6 +52,7 @@ impl Identity {
         bytes.extend(self.first_segment.to_le_bytes());
         bytes.extend(self.last_segment.to_le_bytes());
         bytes.extend(self.created.to_le_bytes());
+        bytes.extend(self.reaches.0.to_le_bytes());
         bytes.extend([0; 4]);
         bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
         bytes
@@ -72,8 +77,8 @@ impl Identity {
         if found > FORMAT {
             return Err(LogError::Unsupported { file, found, max: FORMAT });
         }
-        let summed = bytes.get(..60).unwrap_or_default();
-        if bytes.len() != IDENTITY_BYTES || field!(fields, u32, 60) != crc32fast::hash(summed) {
+        let summed = bytes.get(..68).unwrap_or_default();
+        if bytes.len() != IDENTITY_BYTES || field!(fields, u32, 68) != crc32fast::hash(summed) {
             return Err(damaged(0, What::Checksum));
         }
         let identity = Self {
@@ -81,6 +86,7 @@ impl Identity {
             first_segment: field!(fields, u64, 32),
             last_segment: field!(fields, u64, 40),
             created: field!(fields, i64, 48),
+            reaches: Seq(field!(fields, u64, 56)),
         };
         if identity.first_segment == 0 || identity.first_segment > identity.last_segment {
             return Err(damaged(32, What::OutOfBounds("the number of a segment")));

@@ -198,6 +198,7 @@ impl Log {
             chain: header.chain,
             segment: SegmentBytes { header, bytes },
             next: self.segments.get(index + 1).map(|next| next.header.clone()),
+            reaches: self.identity.reaches,
             file: name,
             offset: SEGMENT_HEADER_BYTES,
             vouched: summary.header.first_seq.previous().unwrap_or_default(),
@@ -212,6 +213,7 @@ pub(crate) struct Walk {
     pub(crate) segment: SegmentBytes,
     pub(crate) file: String,
     next: Option<SegmentHeader>,
+    reaches: Seq,
     offset: usize,
     seq: Seq,
     chain: Chain,
@@ -249,7 +251,7 @@ impl Walk {
                     let what = if next.first_seq > expected { what } else { What::Chain };
                     return Err(damaged(&self.file, self.offset, lost_or(what)));
                 }
-                if self.segment.vouched_later(self.offset, expected).is_some() {
+                if expected <= self.reaches || self.segment.vouched_later(self.offset, expected).is_some() {
                     return Err(damaged(&self.file, self.offset, lost_or(what)));
                 }
                 self.done = true;

@@ -29,6 +29,8 @@ pub(super) struct Building {
     pub(super) full: VecDeque<TakenGroup>,
     /// Every entry that was validated and is not durable yet, oldest first; of buffered entries nothing is kept.
     pub(super) pending: VecDeque<PushedEntry>,
+    /// Buffers of groups that were written, to gather the next ones in.
+    pub(super) spare: Vec<Vec<u8>>,
     /// The newest version that is durable.
     pub(super) head: HeadInfo,
     pub(super) leading: bool,
@@ -82,10 +84,13 @@ pub(crate) struct Draft {
 }
 
 impl OpenGroup {
-    pub(super) fn begin(state: &State) -> Self {
+    /// A group of nobody yet, gathered in a buffer that an earlier one may have left.
+    pub(super) fn begin(state: &State, mut frame: Vec<u8>) -> Self {
+        frame.clear();
+        frame.resize(FRAME_HEADER_BYTES, 0);
         Self {
             group: Arc::default(),
-            frame: vec![0; FRAME_HEADER_BYTES],
+            frame,
             entries: 0,
             beginning: (state.seq.next().unwrap_or(state.seq), state.chain, state.log_time),
         }
@@ -272,7 +277,8 @@ impl Writer {
     }
 
     pub(super) fn take_open(&self, building: &mut Building) -> TakenGroup {
-        let next = OpenGroup::begin(&building.state);
+        let spare = building.spare.pop().unwrap_or_default();
+        let next = OpenGroup::begin(&building.state, spare);
         let open = std::mem::replace(&mut building.open, next);
         let (seq, chain, log_time) = open.beginning;
         TakenGroup {

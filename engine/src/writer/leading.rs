@@ -15,6 +15,10 @@ use crate::error::is_full;
 use crate::group::{Failure, Group};
 use crate::storage::Failed;
 
+/// How many buffers of groups are kept for the next ones, and how large they may be: growing a new one for each group
+/// costs more than filling it.
+const SPARE_BUFFERS: usize = 2;
+const SPARE_BYTES_MAX: usize = 2 << 20;
 /// How many of the newest changes are kept with their inverses, so that undoing them reads nothing.
 const RECENT_CHANGES: usize = 32;
 
@@ -132,7 +136,7 @@ impl Writer {
     }
 
     fn succeed(&self, taken: TakenGroup) {
-        let TakenGroup { group, payload_bytes, entries, last_seq, head, checkpoint, .. } = taken;
+        let TakenGroup { group, frame, payload_bytes, entries, last_seq, head, checkpoint, .. } = taken;
         let id = head.id;
         if self.durability == Durability::Immediate {
             // ORDER: published after the sync: no version is ever seen that a crash can take back.
@@ -145,6 +149,9 @@ impl Writer {
             building.pending.drain(..kept).collect()
         };
         building.head = head;
+        if building.spare.len() < SPARE_BUFFERS && frame.capacity() <= SPARE_BYTES_MAX {
+            building.spare.push(frame);
+        }
         building.durable = last_seq;
         building.last_group = entries;
         building.leading = false;
@@ -215,7 +222,7 @@ impl Writer {
         while let Some(entry) = held.pending.pop_back() {
             held.state.take_back(entry.pushed);
         }
-        let open = std::mem::replace(&mut held.open, OpenGroup::begin(&held.state));
+        let open = std::mem::replace(&mut held.open, OpenGroup::begin(&held.state, Vec::new()));
         let mut groups = vec![open.group, taken.group];
         groups.extend(held.full.drain(..).map(|full| full.group));
         held.needs_opened = held.needs_opened || held.reason == SegmentReason::Recovered;

@@ -125,10 +125,11 @@ impl Writer {
             durability,
             published,
             building: Mutex::new(Building {
-                open: OpenGroup::begin(&start.state),
+                open: OpenGroup::begin(&start.state, Vec::new()),
                 durable: start.state.seq,
                 head: HeadInfo::of(&start.state),
                 pending: VecDeque::new(),
+                spare: Vec::new(),
                 state: start.state,
                 full: VecDeque::new(),
                 leading: false,

@@ -72,7 +72,9 @@ impl Writer {
 
     /// Writes, without syncing, a frame that only says what is durable: the kernel or the next sync makes it so.
     fn vouch(&self) {
-        let building = self.building.lock();
+        let mut building = self.building.lock();
+        // An idle history holds no memory that it can do without.
+        building.spare.clear();
         if building.leading || building.poison.is_some() || building.closed || building.open.entries > 0 {
             drop(building);
             self.tend();
@@ -108,7 +110,7 @@ impl Writer {
             let beginning = || Beginning { reason, seq, chain, log_time };
             let closed = segment
                 .append((FrameKind::Closed, 0, seq), &mut frame, durable, &chain, beginning, true)
-                .and_then(|()| segment.trim());
+                .and_then(|()| segment.close(durable));
             self.log_bytes.store(segment.log_bytes(), Ordering::Relaxed);
             result = closed.map_err(|failed| self.failure_of(&failed).to_error());
         }
