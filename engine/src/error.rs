@@ -23,6 +23,13 @@ pub enum Error {
         /// The head.
         actual: FlowVersionId,
     },
+    /// The idempotency key was used before, for something else.
+    KeyReused {
+        /// The key.
+        key: String,
+        /// The version that it was used for.
+        first: FlowVersionId,
+    },
     /// The scope has nothing that could be undone.
     NothingToUndo,
     /// The scope has nothing that could be done again.
@@ -172,6 +179,7 @@ impl Error {
             Error::Misfit(_)
             | Error::Header(_)
             | Error::EmptyChange
+            | Error::KeyReused { .. }
             | Error::NothingToUndo
             | Error::NothingToRedo
             | Error::Frozen { .. }
@@ -236,6 +244,13 @@ impl fmt::Display for Error {
                     "the change expects version {} and the head is version {}",
                     expected.seq(),
                     actual.seq()
+                )
+            }
+            Error::KeyReused { key, first } => {
+                write!(
+                    f,
+                    "the idempotency key {key:?} was used for version {}, for something else",
+                    first.seq()
                 )
             }
             Error::NothingToUndo => f.write_str("there is nothing to undo"),

@@ -20,6 +20,7 @@ use crate::selector::At;
 use crate::stamper::Stamper;
 use crate::stats::{Stats, sizes};
 use crate::storage::Storage;
+use crate::subscription::Subscription;
 use crate::undo::{self, Applied, Scope};
 use crate::verify::{Verified, verify};
 use crate::view::View;
@@ -403,6 +404,15 @@ impl History {
         let _ = self.flush_buffered();
         let newest = self.fresh_head().map_or(Seq(u64::MAX), |head| head.id.seq());
         Log::new(Arc::clone(self.files()), newest)
+    }
+
+    /// The durable entries after a version, past ones first, then live ones as they come.
+    ///
+    /// # Errors
+    /// Those of [`History::find`].
+    pub fn subscribe(&self, after: impl Into<At>) -> Result<Subscription, Error> {
+        let after = self.find(after)?.seq();
+        Ok(Subscription::new(self.clone(), after))
     }
 
     /// What changed from one version to another.

@@ -49,6 +49,7 @@ mod files; //          reading: the state at any version
 mod selector; //       ways to say which version
 mod view; //           a flow at a version
 mod log_lines; //      the log, entry by entry
+mod subscription; //   entries as they come
 mod undo; //           undo, redo, restore
 mod verify; //         reading everything
 mod stats; //          a history in numbers
@@ -73,6 +74,7 @@ pub use crate::selector::At;
 pub use crate::stamper::Stamper;
 pub use crate::stats::Stats;
 pub use crate::storage::{Lock, LockError, Storage};
+pub use crate::subscription::Subscription;
 pub use crate::tuning::Tuning;
 pub use crate::undo::{Applied, Scope};
 pub use crate::verify::Verified;

@@ -33,9 +33,21 @@ pub struct Applied {
 
 /// A unit that is to be taken back.
 struct Unit {
-    header: Arc<Header>,
+    header: Header,
+    operations: Vec<Operation>,
     inverses: Arc<Vec<Operation>>,
-    operations: Arc<Vec<Operation>>,
+}
+
+impl Unit {
+    fn of(entry: &Entry, inverses: Arc<Vec<Operation>>) -> Result<Self, Error> {
+        match &entry.body {
+            Body::Change(operations) => {
+                Ok(Self { header: entry.header.clone(), operations: operations.clone(), inverses })
+            }
+            Body::Mark(Mark::Freeze) => Err(Error::Frozen { at: entry.seq }),
+            _ => Err(Error::NothingToUndo),
+        }
+    }
 }
 
 /// How often a plan is made again because somebody appended in between. Each time they got further, so somebody does.
@@ -100,7 +112,7 @@ fn beneath(unit: &Unit, top: Seq, stacks: &Stacks, intent: Intent) -> Beneath {
 fn read_unit(history: &History, seq: Seq) -> Result<Unit, Error> {
     let writer = history.writer()?;
     if let Some(recent) = writer.recent(seq) {
-        return Ok(Unit { header: recent.header, inverses: recent.inverses, operations: recent.operations });
+        return Unit::of(&recent.entry, recent.inverses);
     }
     // What is on a stack may still be on its way to the disk.
     writer.flush()?;
@@ -110,15 +122,8 @@ fn read_unit(history: &History, seq: Seq) -> Result<Unit, Error> {
         files.state_at(&log, seq.previous().unwrap_or_default()).map_err(|error| files.log_error(error))?;
     let mut replay = Replay::from_state(&log, (*before).clone());
     let step = replay.step().map_err(|error| files.log_error(error))?;
-    match step {
-        Some((Entry { header, body: Body::Change(operations), .. }, pushed)) => Ok(Unit {
-            header: Arc::new(header),
-            inverses: Arc::new(pushed.inverses),
-            operations: Arc::new(operations),
-        }),
-        Some((Entry { body: Body::Mark(Mark::Freeze), .. }, _)) => Err(Error::Frozen { at: seq }),
-        _ => Err(Error::NothingToUndo),
-    }
+    let (entry, pushed) = step.ok_or(Error::NothingToUndo)?;
+    Unit::of(&entry, Arc::new(pushed.inverses))
 }
 
 /// Refuses where something that is on no stack, an entry of the system for instance, changed what would be set.

@@ -37,6 +37,7 @@ use flow_history_flow::{
     Path, Slot, Step,
 };
 
+use crate::keys::{Keyed, Keys};
 use crate::stacks::{Beneath, Tops};
 use crate::state::{Marks, State};
 use crate::token::{self, Refs};
@@ -919,6 +920,7 @@ struct AsideBytes {
     labels: Row<(Text, u64)>,
     pins: Row<u64>,
     running: u64,
+    keys: Row<(Text, [u8; 16], [u8; 16])>,
 }
 
 impl State {
@@ -955,6 +957,11 @@ impl State {
                 .collect()),
             pins: Row(self.marks.pins.iter().map(|seq| seq.0).collect()),
             running: seq(self.marks.running),
+            keys: Row(self
+                .keys
+                .iter()
+                .map(|keyed| (Text(Arc::clone(&keyed.key)), *keyed.id.as_bytes(), keyed.content))
+                .collect()),
         };
         bincode::encode_to_vec(&aside, CONFIG)
             .map_err(|_| EncodeError::EntryTooLarge { max: ENTRY_BYTES_MAX })
@@ -993,6 +1000,11 @@ impl State {
                 .map(|(id, undo, redo)| (id.0, tops(undo, redo)))
                 .collect(),
         };
+        let mut keys = Keys::default();
+        for (key, id, content) in aside.keys.0 {
+            let id = FlowVersionId::from_bytes(id).ok_or("a key's version ID is none")?;
+            keys.add(Keyed { key: key.0, id, content });
+        }
         let marks = Marks {
             labels: aside.labels.0.into_iter().map(|(name, seq)| (name.0, Seq(seq))).collect(),
             pins: aside.pins.0.into_iter().map(Seq).collect(),
@@ -1007,6 +1019,7 @@ impl State {
             vocabulary,
             stacks,
             marks: Arc::new(marks),
+            keys,
         })
     }
 }

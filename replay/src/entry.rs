@@ -20,6 +20,14 @@ pub struct Entry {
     pub body: Body,
 }
 
+impl Entry {
+    /// An entry of these parts.
+    #[must_use]
+    pub fn new(seq: Seq, id: FlowVersionId, header: Header, body: Body) -> Self {
+        Self { seq, id, header, body }
+    }
+}
+
 /// Who, when and why.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]

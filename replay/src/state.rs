@@ -9,7 +9,8 @@ use flow_history_flow::{CHANGE_OPERATIONS_MAX, Flow, Misfit, Operation, Reason, 
 use crate::canonical::{EncodeError, EntryEncoder};
 use crate::stacks::Tops;
 use crate::{
-    Body, Chain, Entry, FlowVersionId, Header, HistoryId, Intent, Mark, SEQ_MAX, Seq, Stacks, Vocabulary,
+    Body, Chain, Entry, FlowVersionId, Header, HistoryId, Intent, Keyed, Keys, Mark, SEQ_MAX, Seq, Stacks,
+    Vocabulary, content_of,
 };
 
 /// A history at a version: a pure function of its entries up to there.
@@ -35,6 +36,8 @@ pub struct State {
     pub stacks: Stacks,
     /// What marks say.
     pub marks: Arc<Marks>,
+    /// The idempotency keys that are remembered.
+    pub keys: Keys,
 }
 
 /// What the marks of a history say at a version.
@@ -77,6 +80,8 @@ struct Before {
     flow_tops: Tops,
     author_tops: Option<(Arc<str>, Option<Tops>)>,
     marks: Option<Arc<Marks>>,
+    /// Whether a key was remembered, and what was forgotten for it.
+    key: Option<Option<Arc<Keyed>>>,
 }
 
 /// Why an entry cannot be pushed. The state is as it was.
@@ -125,6 +130,7 @@ impl State {
             vocabulary: Vocabulary::default(),
             stacks: Stacks::default(),
             marks: Arc::default(),
+            keys: Keys::default(),
         }
     }
 
@@ -166,6 +172,7 @@ impl State {
             flow_tops: self.stacks.flow,
             author_tops: None,
             marks: None,
+            key: None,
         };
         let mut pushed = Pushed { seq, id: self.version(), inverses: Vec::new(), before };
         let result = match body {
@@ -183,6 +190,10 @@ impl State {
         self.log_time = header.log_time;
         pushed.before.author_tops = self.stacks.follow(seq, header);
         pushed.id = self.version();
+        if let Some(key) = &header.idempotency_key {
+            let keyed = Keyed { key: Arc::clone(key), id: pushed.id, content: content_of(header, body) };
+            pushed.before.key = Some(self.keys.add(keyed));
+        }
         Ok(pushed)
     }
 
@@ -204,6 +215,9 @@ impl State {
         }
         if let Some(marks) = before.marks {
             self.marks = marks;
+        }
+        if let Some(forgotten) = before.key {
+            self.keys.take_back(forgotten);
         }
     }
 

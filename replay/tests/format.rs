@@ -87,7 +87,7 @@ fn the_files_of_the_dump_are_read_back() {
 /// The files of a history of one change, one undo and one label, as they are after a close.
 fn files() -> BTreeMap<String, Vec<u8>> {
     let history = HistoryId(HISTORY);
-    let identity = Identity { history, first_segment: 1, last_segment: 1, created: CREATED };
+    let identity = Identity { history, first_segment: 1, last_segment: 1, created: CREATED, reaches: Seq(3) };
     let segment = SegmentHeader {
         history,
         number: 1,
@@ -167,7 +167,7 @@ impl<'f> Dump<'f> {
     }
 
     fn identity(&mut self) {
-        let summed = crc32fast::hash(&self.bytes[..60]);
+        let summed = crc32fast::hash(&self.bytes[..68]);
         assert_eq!(self.fixed(8, "magic \"FhIdent\\n\""), b"FhIdent\n");
         assert_eq!(self.fixed(2, "format 0"), [0; 2]);
         self.fixed(6, "zero");
@@ -175,8 +175,9 @@ impl<'f> Dump<'f> {
         self.fixed(8, "first segment of the log: 1");
         self.fixed(8, "a segment that the log is known to reach: 1");
         self.fixed(8, "created: 2026-11-22T08:00:00Z in milliseconds");
+        self.fixed(8, "an entry that the log is known to reach: 3");
         self.fixed(4, "zero");
-        assert_eq!(self.u32("CRC32 of the 60 bytes before"), summed);
+        assert_eq!(self.u32("CRC32 of the 68 bytes before"), summed);
     }
 
     fn segment(&mut self) {

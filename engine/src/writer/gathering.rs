@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow_history_flow::Operation;
 use flow_history_replay::{
     Body, Chain, FRAME_HEADER_BYTES, FlowVersionId, Header, Intent, PushError, Pushed, SegmentReason, Seq,
     State, Tops,
@@ -19,8 +18,8 @@ use crate::{Author, Error, Mark};
 /// A group's frame is closed to new members when it has this many bytes.
 const GROUP_BYTES: usize = 1 << 20;
 
-/// The largest change that is kept so.
-const RECENT_OPERATIONS: usize = 64;
+/// The largest entry, in bytes, that is kept at hand once it is durable.
+const RECENT_BYTES: usize = 4 << 10;
 
 pub(super) struct Building {
     pub(super) state: State,
@@ -46,6 +45,8 @@ pub(super) struct Building {
     pub(super) dirty: bool,
     pub(super) closed: bool,
     pub(super) poison: Option<Failure>,
+    /// Why buffered entries that were accepted never became durable; the next caller is told.
+    pub(super) lost: Option<Failure>,
 }
 
 pub(super) struct OpenGroup {
@@ -71,7 +72,7 @@ pub(super) struct TakenGroup {
 /// An entry of a group, with what takes it back, and what undo needs if it is to be kept at hand.
 pub(super) struct PushedEntry {
     pub(super) pushed: Pushed,
-    pub(super) kept: Option<(Header, Vec<Operation>)>,
+    pub(super) kept: Option<(Header, Body)>,
 }
 
 /// What a caller wants written.
@@ -81,6 +82,14 @@ pub(crate) struct Draft {
     pub(crate) expected: Option<FlowVersionId>,
     /// What must still be on top of the flow's stacks: an undo that was planned on another top is planned again.
     pub(crate) planned_on: Option<Tops>,
+}
+
+/// What became of a draft.
+enum Taken {
+    /// It is a new entry.
+    New(FlowVersionId),
+    /// It repeats a request that was taken before, by its idempotency key.
+    Before(FlowVersionId),
 }
 
 impl OpenGroup {
@@ -123,7 +132,7 @@ impl Writer {
         let mut ids = Vec::with_capacity(drafts.len());
         for draft in drafts {
             match self.push(&mut building, draft) {
-                Ok(id) => ids.push(id),
+                Ok(Taken::New(id) | Taken::Before(id)) => ids.push(id),
                 Err(error) => {
                     before.return_to(&mut building);
                     return Err(error);
@@ -131,37 +140,44 @@ impl Writer {
             }
         }
         let group = Arc::clone(&building.open.group);
+        let added = building.open.entries > before.entries;
         if self.is_buffered() {
             building.pending.clear();
         }
         self.publish_if_buffered(&building);
         drop(building);
-        if ids.is_empty() || self.durability != Durability::Immediate {
-            return Ok(ids);
+        match self.durability {
+            Durability::Immediate if added => self.wait_for(&group)?,
+            Durability::Immediate => self.flush()?,
+            Durability::Buffered { .. } => {}
         }
-        self.wait_for(&group)?;
         Ok(ids)
     }
 
     /// Returns when everything appended so far is durable.
     pub(crate) fn flush(&self) -> Result<(), Error> {
         loop {
-            let building = self.building.lock();
+            let mut building = self.building.lock();
             if let Some(poison) = &building.poison {
                 return Err(poison.to_error());
+            }
+            if let Some(lost) = building.lost.take() {
+                return Err(lost.to_error());
             }
             let group = match building.full.back() {
                 _ if building.open.entries > 0 => Arc::clone(&building.open.group),
                 Some(last) => Arc::clone(&last.group),
                 None if building.leading => {
-                    let mut building = building;
                     self.ended.wait(&mut building);
                     continue;
                 }
                 None => return Ok(()),
             };
             drop(building);
-            return self.wait_for(&group);
+            let waited = self.wait_for(&group);
+            // Whoever waited for buffered entries knows by now.
+            self.building.lock().lost = None;
+            return waited;
         }
     }
 
@@ -173,7 +189,10 @@ impl Writer {
             self.flush()?;
             building = self.enter()?;
         }
-        let id = self.push(&mut building, draft)?;
+        let id = match self.push(&mut building, draft)? {
+            Taken::New(id) => id,
+            Taken::Before(id) => return Ok(id),
+        };
         // Nobody waits for a buffered entry: should it be refused later, the state is read back from the files. Keeping
         // what takes each one back would cost more than the rest of the append.
         building.pending.clear();
@@ -201,7 +220,17 @@ impl Writer {
             let (waiting, max) = (building.waiting_bytes, self.tuning.in_flight_bytes_max);
             return Err(Error::Busy { waiting, max });
         }
-        let id = self.push(&mut building, draft)?;
+        let id = match self.push(&mut building, draft)? {
+            Taken::New(id) => id,
+            Taken::Before(id) => {
+                // The first request may still be on its way to the disk; this one is answered when it has arrived.
+                drop(building);
+                self.flush()?;
+                let group = Group::default();
+                group.settle(&Ok(()));
+                return Ok((Arc::new(group), id));
+            }
+        };
         let group = Arc::clone(&building.open.group);
         if building.open.entries >= building.last_group {
             self.joined.notify_one();
@@ -211,9 +240,12 @@ impl Writer {
     }
 
     pub(super) fn enter(&self) -> Result<MutexGuard<'_, Building>, Error> {
-        let building = self.building.lock();
+        let mut building = self.building.lock();
         if let Some(poison) = &building.poison {
             return Err(poison.to_error());
+        }
+        if let Some(lost) = building.lost.take() {
+            return Err(lost.to_error());
         }
         if building.closed {
             return Err(Error::Closed);
@@ -235,7 +267,15 @@ impl Writer {
     }
 
     /// Validates an entry, applies it and puts its bytes into the open group; or leaves everything as it was.
-    fn push(&self, building: &mut Building, draft: Draft) -> Result<FlowVersionId, Error> {
+    fn push(&self, building: &mut Building, draft: Draft) -> Result<Taken, Error> {
+        if let Some(key) = &draft.header.idempotency_key
+            && let Some(first) = building.state.keys.get(key)
+        {
+            if first.content == content_of(&draft.header, &draft.body) {
+                return Ok(Taken::Before(first.id));
+            }
+            return Err(Error::KeyReused { key: key.to_string(), first: first.id });
+        }
         let actual = building.state.version();
         let moved = draft.planned_on.is_some_and(|tops| tops != building.state.stacks.flow);
         match draft.expected {
@@ -252,7 +292,7 @@ impl Writer {
             // A refused entry leaves no trace, not even of the mark that was to stand before it.
             before.return_to(building);
         }
-        pushed
+        pushed.map(Taken::New)
     }
 
     /// The first entry after an end that was not clean says so, with random bytes that make every later chain value one
@@ -321,10 +361,7 @@ fn push_entry(building: &mut Building, draft: Draft) -> Result<FlowVersionId, Er
     building.waiting_bytes += open.frame.len() - start;
     building.dirty = true;
     let id = pushed.id;
-    let kept = match body {
-        Body::Change(operations) if operations.len() <= RECENT_OPERATIONS => Some((header, operations)),
-        _ => None,
-    };
+    let kept = (open.frame.len() - start <= RECENT_BYTES).then_some((header, body));
     building.pending.push_back(PushedEntry { pushed, kept });
     Ok(id)
 }

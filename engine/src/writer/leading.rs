@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use flow_history_replay::{FrameKind, SegmentReason, Seq};
+use flow_history_replay::{Entry, FrameKind, SegmentReason, Seq};
 use parking_lot::MutexGuard;
 
 use super::gathering::{Building, OpenGroup, PushedEntry, TakenGroup};
@@ -19,8 +19,8 @@ use crate::storage::Failed;
 /// costs more than filling it.
 const SPARE_BUFFERS: usize = 2;
 const SPARE_BYTES_MAX: usize = 2 << 20;
-/// How many of the newest changes are kept with their inverses, so that undoing them reads nothing.
-const RECENT_CHANGES: usize = 32;
+/// How many of the newest entries are kept with their inverses, so that undoing them reads nothing.
+const RECENT_ENTRIES: usize = 32;
 
 impl Writer {
     /// Waits until a group has ended, leading groups to the disk where nobody else does.
@@ -148,6 +148,7 @@ impl Writer {
             let kept = building.pending.len().min(entries as usize);
             building.pending.drain(..kept).collect()
         };
+        self.keep_recent(done);
         building.head = head;
         if building.spare.len() < SPARE_BUFFERS && frame.capacity() <= SPARE_BYTES_MAX {
             building.spare.push(frame);
@@ -160,30 +161,28 @@ impl Writer {
         let outcome = Ok(());
         group.settle(&outcome);
         self.ended.notify_all();
+        self.advanced.notify_all();
         drop(building);
         group.tell(&outcome);
-        self.keep_recent(done);
         self.tend();
         if let (Some(state), Some(act)) = (checkpoint, self.on_checkpoint_due.get()) {
             act(state);
         }
     }
 
-    /// Keeps the newest changes at hand for undo; the others have been written, and that is enough.
+    /// Keeps the newest entries at hand, for undo and for subscribers; the others have been written, and that is enough.
     fn keep_recent(&self, done: Vec<PushedEntry>) {
-        let skipped = done.len().saturating_sub(RECENT_CHANGES);
+        let skipped = done.len().saturating_sub(RECENT_ENTRIES);
         let mut recent = self.recent.lock();
         for PushedEntry { pushed, kept } in done.into_iter().skip(skipped) {
-            if let Some((header, operations)) = kept {
+            if let Some((header, body)) = kept {
                 recent.push_back(Recent {
-                    seq: pushed.seq,
-                    header: Arc::new(header),
-                    operations: Arc::new(operations),
+                    entry: Arc::new(Entry::new(pushed.seq, pushed.id, header, body)),
                     inverses: Arc::new(pushed.inverses),
                 });
             }
         }
-        let excess = recent.len().saturating_sub(RECENT_CHANGES);
+        let excess = recent.len().saturating_sub(RECENT_ENTRIES);
         let _ = recent.drain(..excess);
     }
 
@@ -204,7 +203,6 @@ impl Writer {
 
     /// Refuses a group and everything that was validated on top of it: the state returns to the last version written.
     fn fail(&self, taken: TakenGroup, failure: Failure) {
-        let outcome = Err(failure.clone());
         let mut building = self.building.lock();
         let held = &mut *building;
         let mut failure = failure;
@@ -218,6 +216,7 @@ impl Writer {
                 }
             }
         }
+        let outcome = Err(failure.clone());
         // The newest first, each on the flow that it left.
         while let Some(entry) = held.pending.pop_back() {
             held.state.take_back(entry.pushed);
@@ -229,6 +228,9 @@ impl Writer {
         held.waiting_bytes = 0;
         held.last_group = 1;
         held.leading = false;
+        if self.is_buffered() {
+            held.lost = Some(failure.clone());
+        }
         if matches!(failure, Failure::Poisoned { .. }) {
             held.poison = Some(failure);
         }

@@ -20,7 +20,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use flow_history_flow::{Flow, Operation};
-use flow_history_replay::{FlowVersionId, Header, Marks, SegmentReason, Seq, State};
+use flow_history_replay::{Entry, FlowVersionId, Marks, SegmentReason, Seq, State};
 use parking_lot::{Condvar, Mutex};
 
 use crate::active_segment::ActiveSegment;
@@ -63,6 +63,8 @@ pub(crate) struct Writer {
     joined: Condvar,
     /// Members wait on it for their group.
     ended: Condvar,
+    /// Subscribers wait on it for entries.
+    advanced: Condvar,
     segment: Mutex<ActiveSegment>,
     recent: Mutex<VecDeque<Recent>>,
     log_bytes: AtomicU64,
@@ -89,12 +91,10 @@ pub(crate) struct HeadInfo {
     pub(crate) marks: Arc<Marks>,
 }
 
-/// A change that was just made, with what takes it back.
+/// An entry that was just made, with what takes it back.
 #[derive(Clone)]
 pub(crate) struct Recent {
-    pub(crate) seq: Seq,
-    pub(crate) header: Arc<Header>,
-    pub(crate) operations: Arc<Vec<Operation>>,
+    pub(crate) entry: Arc<Entry>,
     pub(crate) inverses: Arc<Vec<Operation>>,
 }
 
@@ -140,9 +140,11 @@ impl Writer {
                 dirty: false,
                 closed: false,
                 poison: None,
+                lost: None,
             }),
             joined: Condvar::new(),
             ended: Condvar::new(),
+            advanced: Condvar::new(),
             segment: Mutex::new(start.segment),
             recent: Mutex::default(),
             log_bytes: AtomicU64::new(log_bytes),
@@ -220,9 +222,9 @@ impl Writer {
         self.building.lock().poison.is_some()
     }
 
-    /// One of the newest changes, where it is still at hand.
+    /// One of the newest entries, where it is still at hand.
     pub(crate) fn recent(&self, seq: Seq) -> Option<Recent> {
-        self.recent.lock().iter().find(|recent| recent.seq == seq).cloned()
+        self.recent.lock().iter().find(|recent| recent.entry.seq == seq).cloned()
     }
 
     /// What undo and redo would take next, of the flow and of one author, and the flow that they would take it from.

@@ -1,7 +1,7 @@
 //! What is done beside the append path, and closing.
 
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use flow_history_replay::{FRAME_HEADER_BYTES, FrameKind, Seq, State};
 
@@ -114,7 +114,25 @@ impl Writer {
             self.log_bytes.store(segment.log_bytes(), Ordering::Relaxed);
             result = closed.map_err(|failed| self.failure_of(&failed).to_error());
         }
+        self.advanced.notify_all();
         drop(self.lock.lock().take());
         result
+    }
+
+    /// Waits until an entry after this one is durable, for at most so long; `None` where there never will be one.
+    pub(crate) fn wait_for_more(&self, after: Seq, at_most: Duration) -> Option<Seq> {
+        let deadline = Instant::now() + at_most;
+        let mut building = self.building.lock();
+        loop {
+            if building.durable > after {
+                return Some(building.durable);
+            }
+            if building.closed || building.poison.is_some() {
+                return None;
+            }
+            if self.advanced.wait_until(&mut building, deadline).timed_out() {
+                return Some(building.durable);
+            }
+        }
     }
 }
