@@ -96,7 +96,8 @@ impl Arguments {
             if json {
                 let global = Global { json, color: ColorChoice::Never, utc: true, local: false };
                 let text = error.to_string();
-                let message = text.trim().strip_prefix("error: ").unwrap_or(text.trim());
+                let message = text.trim().split("\n\n").next().unwrap_or_default();
+                let message = message.strip_prefix("error: ").unwrap_or(message);
                 let failure = Failure::new(Exit::Usage, message).hint("flow-history --help");
                 let mut out = Output::new(&global);
                 let _ = out.error(&failure).and_then(|()| out.flush());

@@ -104,13 +104,15 @@ pub(crate) fn print(
     detail: Detail,
     out: &mut Output,
 ) -> Result<(), Failure> {
+    let secrets = names.secrets()?;
     let (wires, others): (Vec<_>, Vec<_>) =
         difference.components.iter().partition(|component| component.is_wire());
     for component in others.into_iter().chain(wires) {
+        let component = secrets.hide_in(component);
         if out.json() {
-            out.json_line(&json(component))?;
+            out.json_line(&json(&component))?;
         } else {
-            text(component, names, detail, out)?;
+            text(&component, names, detail, out)?;
         }
     }
     Ok(())
@@ -229,7 +231,12 @@ fn position(difference: &ComponentDifference) -> String {
 }
 
 fn field(changed: &FieldDifference, kind: ChangeKind, out: &mut Output) -> Result<(), Failure> {
-    let name = paint(STRONG, first_line(&changed.field));
+    let name = match changed.field.as_str() {
+        // What the import of Node-RED keeps beside the properties of a document.
+        "$wires" => "output ports".to_owned(),
+        field => first_line(field),
+    };
+    let name = paint(STRONG, name);
     let shown = |value: &Option<Value>| value.as_ref().map_or_else(|| "(absent)".to_owned(), short);
     match (&changed.before, &changed.after) {
         (Some(before), Some(after)) if is_secret(before) && is_secret(after) => {

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use flow_history::Error;
 
+use crate::moment;
+
 /// How the program ends. The numbers are a promise to scripts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -134,14 +136,16 @@ impl From<Error> for Failure {
                 Exit::Damaged,
                 Some("nothing was changed; versions before the damage stay readable; restore the file from a backup".into()),
             ),
-            Error::UnknownVersion { head, .. } => {
-                (Exit::NotFound, Some(format!("the newest version is {head}; `log` lists them")))
+            Error::UnknownVersion { .. } => (Exit::NotFound, Some("`log` lists the versions".into())),
+            Error::UnknownLabel { .. } => (
+                Exit::NotFound,
+                Some("`label DIR --list` lists the labels; a time is written 2026-11-22T10:00".into()),
+            ),
+            Error::BeforeFirst { first, .. } => {
+                let first = first.map(moment::rfc3339);
+                let first = first.map_or("there is none yet".to_owned(), |time| format!("it was made at {time}"));
+                (Exit::NotFound, Some(format!("{first}; version 0 is the empty flow")))
             }
-            Error::UnknownLabel { nearest, .. } => {
-                let hint = nearest.as_ref().map(|label| format!("did you mean `{label}`?"));
-                (Exit::NotFound, Some(hint.unwrap_or_else(|| "`label DIR --list` lists the labels".into())))
-            }
-            Error::BeforeFirst { .. } => (Exit::NotFound, Some("`log --limit 1` shows the newest; version 0 is the empty flow".into())),
             Error::Foreign { .. } => {
                 (Exit::NotFound, Some("it belongs to another history, or to a version that a restored backup lost".into()))
             }

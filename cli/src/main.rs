@@ -20,6 +20,7 @@ mod names; //      what a component is called
 mod difference; // what changed, for a person and as JSON Lines
 mod line_difference; // what changed in a long text
 mod header; //     an entry's header, for a person and as JSON Lines
+mod secrets; //    fields that may not be shown
 mod value; //      a value on one line, and as JSON
 mod escape; //     data that cannot steer a terminal
 mod output; //     text or JSON Lines on stdout

@@ -6,6 +6,7 @@ use flow_history::{Component, Value, View};
 
 use crate::escape::first_line;
 use crate::failure::Failure;
+use crate::secrets::Secrets;
 
 /// The fields in which people write a name.
 const NAME_FIELDS: [&str; 2] = ["name", "label"];
@@ -28,6 +29,11 @@ impl Names {
             }
         }
         Ok(first_line(id))
+    }
+
+    /// What the flows say may not be shown.
+    pub(crate) fn secrets(&self) -> Result<Secrets, Failure> {
+        Secrets::of(&self.views)
     }
 
     /// What a wire joins, as one reads it: `"Check" -> "Convert"`.

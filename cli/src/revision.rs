@@ -51,6 +51,11 @@ impl Revision {
             .collect()
     }
 
+    /// The name of its file.
+    pub(crate) fn file_name(&self) -> String {
+        self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
+    }
+
     /// The document.
     pub(crate) fn read(&self) -> Result<Vec<u8>, Failure> {
         fs::read(&self.path).map_err(|error| unreadable(&self.path, &error))
@@ -63,7 +68,7 @@ struct Columns {
     author: usize,
     date: usize,
     subject: usize,
-    commit: Option<usize>,
+    hash: Option<usize>,
     parents: Option<usize>,
 }
 
@@ -77,7 +82,7 @@ impl Columns {
             author: column("author")?,
             date: column("date")?,
             subject: column("subject")?,
-            commit: optional("commit"),
+            hash: optional("commit"),
             parents: optional("parent_n"),
         })
     }
@@ -96,7 +101,7 @@ impl Columns {
         })?;
         let file = format!("{n}.json");
         let mut attributes = vec![("file", file.clone())];
-        let rest = [("commit", self.commit), ("parents", self.parents)];
+        let rest = [("commit", self.hash), ("parents", self.parents)];
         let rest = rest.into_iter().filter_map(|(name, at)| Some((name, cell(at?))));
         attributes.extend(
             rest.filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name, value.to_owned())),

@@ -50,7 +50,7 @@ impl StoryClock {
     fn yesterday() -> Self {
         const DAY: i64 = 86_400_000;
         let today = Timestamp::now().millis.div_euclid(DAY) * DAY;
-        Self { day: today - DAY, now: AtomicI64::new(today - DAY) }
+        Self { day: today - DAY, now: AtomicI64::new(today - DAY + 8 * 3_600_000) }
     }
 
     fn set(&self, hour: i64, minute: i64) {

@@ -119,6 +119,13 @@ pub enum Error {
         /// The newest version.
         head: Seq,
     },
+    /// There are not so many versions before the newest.
+    BeforeStart {
+        /// How many before the newest were asked for.
+        back: u64,
+        /// The newest version.
+        head: Seq,
+    },
     /// No version has this label.
     UnknownLabel {
         /// The label.
@@ -186,6 +193,7 @@ impl Error {
             | Error::FieldChangedSince { .. } => Advice::FixTheChange,
             Error::UnknownVersion { .. }
             | Error::UnknownLabel { .. }
+            | Error::BeforeStart { .. }
             | Error::BeforeFirst { .. }
             | Error::Foreign { .. }
             | Error::Pruned { .. } => Advice::FixTheQuestion,
@@ -291,6 +299,9 @@ impl fmt::Display for Error {
             Error::Damaged { dir, damage } => write!(f, "the history {} is damaged: {damage}", dir.display()),
             Error::UnknownVersion { asked, head } => {
                 write!(f, "there is no version {asked}; the newest is {head}")
+            }
+            Error::BeforeStart { back, head } => {
+                write!(f, "there is no version {back} before the newest, which is {head}")
             }
             Error::UnknownLabel { label, nearest: Some(nearest) } => {
                 write!(f, "no version has the label {label:?}; there is {nearest:?}")

@@ -335,11 +335,9 @@ impl History {
             At::Id(id) => return self.resolve(id).map(|_| id),
             At::Head => return Ok(head.id),
             At::Number(seq) => seq,
-            At::Back(back) => newest
-                .0
-                .checked_sub(back)
-                .map(Seq)
-                .ok_or(Error::BeforeFirst { asked: i64::MIN, first: None })?,
+            At::Back(back) => {
+                newest.0.checked_sub(back).map(Seq).ok_or(Error::BeforeStart { back, head: newest })?
+            }
             At::Label(label) => match head.marks.labels.get(label.as_str()) {
                 Some(seq) => *seq,
                 None => return Err(unknown_label(label, head.marks.labels.keys())),

@@ -57,8 +57,8 @@ mod history; //        the handle that a host holds
 
 pub use flow_history_flow::*;
 pub use flow_history_replay::{
-    Author, AuthorKind, Body, Chain, Damage, EncodeError, Entry, FlowVersionId, Header, HistoryId, Intent,
-    Link, Mark, ParseVersionIdError, Request, Seq, Source, Tail, Timestamp, What,
+    Author, AuthorKind, Body, Chain, Damage, EncodeError, Entry, FlowVersionId, HEADER_TEXT_BYTES_MAX,
+    Header, HistoryId, Intent, Link, Mark, ParseVersionIdError, Request, Seq, Source, Tail, Timestamp, What,
 };
 
 pub use crate::change::{About, ChangeBuilder};

@@ -88,11 +88,20 @@ impl Difference {
             }
         }
         components.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        Self::of(components, before, after)
+    }
+
+    /// Leaves out what has another order key and stands where it stood.
+    fn of(mut components: Vec<ComponentDifference>, before: &Flow, after: &Flow) -> Self {
+        let rekeyed =
+            components.iter().filter(|c| c.kind() == ChangeKind::Reordered).map(|c| &c.id).collect();
+        let moved = crate::sequence::moved(before, after, &rekeyed);
+        components.retain(|c| c.kind() != ChangeKind::Reordered || moved.contains(&c.id));
         Self { components }
     }
 
     /// Compares two flows where only these components can differ, as after a change that touched them. Costs their
-    /// number, whatever the flows.
+    /// number, whatever the flows, unless one of them has another order key.
     #[must_use]
     pub fn among<'i>(before: &Flow, after: &Flow, ids: impl IntoIterator<Item = &'i ComponentId>) -> Self {
         let ids: BTreeSet<&ComponentId> = ids.into_iter().collect();
@@ -102,7 +111,7 @@ impl Difference {
             .filter(differ)
             .map(|id| ComponentDifference::new(before.component(id), after.component(id)))
             .collect();
-        Self { components }
+        Self::of(components, before, after)
     }
 
     /// Whether nothing differs.

@@ -34,6 +34,7 @@ mod apply; //      an operation onto a flow, and its inverse
 mod removal; //    what goes with a component that is removed
 mod edits; //      the edits that turn one value into another
 mod diff; //       the operations that turn one flow into another
+mod sequence; //   which components really stand elsewhere
 mod difference; // what changed between two flows, for a person
 mod facet; //      which fields are configuration, layout, runtime, ...
 mod hash; //       state hashes

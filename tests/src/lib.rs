@@ -1,1 +1,35 @@
-//! The promises, as tests.
+//! What the suite of promises is written with: flows by chance, a plain model, and storages that misbehave.
+//!
+//! The promises themselves stand in `tests/`, one module each.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "this crate is a test")]
+
+mod chance; //     numbers from a seed
+mod clock; //      time and randomness from a seed
+mod gene; //       operations by chance, made to fit a flow
+mod model; //      a history as a plain list of flows
+mod faulty; //     a storage that counts, and fails when told to
+mod trickle; //    a storage that does as little as it may
+mod sim_disk; //   a disk that loses power
+mod skip; //       what could not be tried here
+
+pub use crate::chance::Chance;
+pub use crate::clock::SeededClock;
+pub use crate::faulty::{Call, Fault, Faulty};
+pub use crate::gene::{Gene, random_value};
+pub use crate::model::{Line, Model, slots_of};
+pub use crate::sim_disk::{Disk, SimDisk, Step};
+pub use crate::skip::skip;
+pub use crate::trickle::Trickle;
+
+/// How many times as much is tried: 1, or 20 where the variable `FLOW_HISTORY_NIGHTLY` is `1`.
+#[must_use]
+pub fn thoroughness() -> usize {
+    if is_nightly() { 20 } else { 1 }
+}
+
+/// Whether everything is to be tried, however long it takes.
+#[must_use]
+pub fn is_nightly() -> bool {
+    std::env::var("FLOW_HISTORY_NIGHTLY").is_ok_and(|value| value == "1")
+}

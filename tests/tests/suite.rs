@@ -1,1 +1,18 @@
-//! x
+//! The promises of flow-history, one module each, each checked in a way that can fail.
+//!
+//! One binary, so that it links once and its list of modules reads as the list of promises. With
+//! `FLOW_HISTORY_NIGHTLY=1` everything is tried twenty times as often, and what is sampled here is tried whole. What
+//! cannot be tried where it runs says `SKIPPED`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "this is a test")]
+
+mod flow_algebra; //  every operation has an exact inverse, every difference leads there, equal content hashes alike
+mod engine_model; //  every version is what a plain list of flows says, by every route
+mod crash; //         ok means durable, all or nothing, whatever a power cut leaves
+mod failed_io; //     a failed write refuses its entry, a failed sync poisons, nothing is lost
+mod flips; //         no damage is ever taken for a history
+mod read_only; //     reading never writes, and there is one writer
+mod bad_input; //     each bad input has its own error and leaves no trace
+mod threads; //       many threads, one order
+mod architecture; //  the sources keep the rules of the house
+mod golden; //        the format does not drift

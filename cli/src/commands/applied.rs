@@ -9,7 +9,7 @@ use crate::difference::{self, Counts, Detail, number};
 use crate::escape::{first_line, for_shell};
 use crate::failure::Failure;
 use crate::header;
-use crate::moment;
+use crate::moment::{self, Zone};
 use crate::names::Names;
 use crate::output::{DIM, HEADING, NUMBER, Output, STRONG, paint};
 
@@ -69,7 +69,7 @@ pub(crate) fn say(
             take_back,
         });
     }
-    let did = format!("{command} of {}", in_words(history, applied.taken)?);
+    let did = format!("{command} of {}", in_words(history, applied.taken, out.zone())?);
     out.line(format!("{} is {did}", paint(STRONG, format!("version {}", paint(NUMBER, version)))))?;
     let names = Names::new([history.at(version)?, history.at(before)?]);
     let mut listed = difference;
@@ -84,12 +84,12 @@ pub(crate) fn say(
 }
 
 /// A version and who made it: `version 9, by bob at 15:10: Clean up`.
-pub(crate) fn in_words(history: &History, seq: Seq) -> Result<String, Failure> {
+pub(crate) fn in_words(history: &History, seq: Seq, zone: Zone) -> Result<String, Failure> {
     let Some(line) = history.log().from(seq).to(seq).next().transpose()? else {
         return Ok(format!("version {seq}"));
     };
     let by = &line.entry.header;
-    let time = moment::rfc3339(by.log_time);
+    let time = moment::shown(by.log_time, zone);
     let said = first_line(&by.message);
     let said = header::mark(&line.entry).map_or(said, header::mark_in_words);
     let said = if said.is_empty() { String::new() } else { format!(": {said}") };

@@ -105,9 +105,9 @@ fn undone(history: &History, out: &mut Output) -> Result<(), Failure> {
     });
     let (version, before) = (undo.entry.seq, undo.entry.seq.previous().unwrap_or(Seq::ZERO));
     section("An undo, and what came back", out)?;
-    say(&in_words(history, version)?, out)?;
+    say(&in_words(history, version, out.zone())?, out)?;
     if let Some(taken) = taken {
-        say(&format!("took back {}", in_words(history, taken)?), out)?;
+        say(&format!("took back {}", in_words(history, taken, out.zone())?), out)?;
     }
     let names = Names::new([history.at(version)?, history.at(before)?]);
     difference::print(&undo.difference, &names, Detail::Outline, out)?;
@@ -131,7 +131,7 @@ fn traced(history: &History, stamped: &str, out: &mut Output) -> Result<FlowVers
     }
     say(stamped, out)?;
     let size = id.as_bytes().len();
-    say(&format!("\nIts flowVersion, {size} bytes, is {}.", in_words(history, id.seq())?), out)?;
+    say(&format!("\nIts flowVersion, {size} bytes, is {}.", in_words(history, id.seq(), out.zone())?), out)?;
     let (then, now) = (history.at(id)?, history.at(history.version())?);
     let component = text("component");
     for (view, when) in [(&then, "What made it, as it was then:"), (&now, "The same component now:")] {

@@ -145,11 +145,15 @@ impl Importing {
         self.totals.document_bytes += document.len() as u64;
         let flow = match to_flow(&document, &self.flow) {
             Ok(flow) => flow,
-            Err(error) if keep_going => return self.note(revision, &not_readable(&error, revision), out),
+            Err(error) if keep_going => {
+                return self.note(revision, &not_readable(&error, &revision.file_name()), out);
+            }
             Err(error) => {
-                return Err(Failure::new(Exit::Invalid, not_readable(&error, revision)).hint(
-                    "what came before it was imported; --keep-going imports it as a mark and goes on",
-                ));
+                return Err(Failure::new(
+                    Exit::Invalid,
+                    not_readable(&error, &revision.path.to_string_lossy()),
+                )
+                .hint("what came before it was imported; --keep-going imports it as a mark and goes on"));
             }
         };
         let operations = operations_between(&self.flow, &flow);
@@ -183,8 +187,8 @@ impl Importing {
         let version = self.history.mark_with(&revision.author, mark, about)?.seq().0;
         self.totals.marks += 1;
         if out.json() {
-            let file = &*revision.path.to_string_lossy();
-            return out.json_line(&NoteLine { r#type: "note", version, file, text });
+            let file = revision.file_name();
+            return out.json_line(&NoteLine { r#type: "note", version, file: &file, text });
         }
         out.note(&format!("version {version} is a mark: {text}"));
         Ok(())
@@ -201,8 +205,8 @@ impl Importing {
 }
 
 /// Where a document is wrong, in the form in which editors jump there.
-fn not_readable(error: &DocumentError, revision: &Revision) -> String {
-    format!("{}:{}:{}: {}", revision.path.display(), error.line, error.column, error.kind)
+fn not_readable(error: &DocumentError, file: &str) -> String {
+    format!("{file}:{}:{}: {}", error.line, error.column, error.kind)
 }
 
 fn say(totals: &Totals, out: &mut Output) -> Result<(), Failure> {

@@ -15,7 +15,7 @@ use crate::{opening, selector};
 
 /// Give a version a name, take one away, or list them
 ///
-/// A label is part of the history: who gave it and when is on record, and an older version that had the name loses it.
+/// A label is part of the history: who gave it and when is kept, and an older version that had the name loses it.
 ///
 /// With --json: lines of type `label`.
 #[derive(Args)]
@@ -95,13 +95,13 @@ impl Label {
                     out.line(format!(
                         "{} now names {}",
                         paint(STRONG, shown),
-                        applied::in_words(&history, seq)?
+                        applied::in_words(&history, seq, out.zone())?
                     ))?;
                 }
                 None => out.line(format!("{} names nothing any more", paint(STRONG, shown)))?,
             }
             if let Some(seq) = before.filter(|seq| Some(*seq) != version) {
-                out.line(format!("it named {}", applied::in_words(&history, seq)?))?;
+                out.line(format!("it named {}", applied::in_words(&history, seq, out.zone())?))?;
             }
             out.line(format!("to take it back: {take_back}"))?;
         }

@@ -8,7 +8,7 @@ use flow_history::{History, LogLine, Seq};
 use crate::difference::Counts;
 use crate::escape::first_line;
 use crate::failure::{Exit, Failure};
-use crate::header::{EntryLine, mark, mark_in_words, short_id};
+use crate::header::{EntryLine, link_in_words, mark, mark_in_words, short_id};
 use crate::moment;
 use crate::opening;
 use crate::output::{AUTHOR, DIM, NUMBER, Output, paint};
@@ -89,7 +89,10 @@ fn entry(line: &LogLine, digits: usize, out: &mut Output) -> Result<(), Failure>
     let (number, author) =
         (format!("{:>digits$}", entry.seq), format!("{:<10}", first_line(&header.author.name)));
     let (intent, counts) = (header.intent.name(), counts.brief());
-    let message = first_line(&header.message);
+    let mut message = first_line(&header.message);
+    if message.is_empty() {
+        message = header.links.iter().map(link_in_words).collect::<Vec<_>>().join(", ");
+    }
     let what = match (mark(entry).map(mark_in_words), message.is_empty()) {
         (Some(mark), true) => mark,
         (Some(mark), false) => format!("{mark}  {}", paint(DIM, message)),

@@ -92,15 +92,16 @@ impl Show {
 
 /// Prints a component as it was at a version.
 pub(crate) fn component(component: &Arc<Component>, view: &View, out: &mut Output) -> Result<(), Failure> {
+    let names = Names::new([view.clone()]);
+    let shown = names.secrets()?.hide(component);
     if out.json() {
         return out.json_line(&StateLine {
             r#type: "state",
             version: view.seq().0,
             version_id: view.version().to_string(),
-            component: JsonComponent::of(component),
+            component: JsonComponent::of(&shown),
         });
     }
-    let names = Names::new([view.clone()]);
     let inside = component.parent.as_deref().map(|id| names.of(id)).transpose()?;
     let inside = inside.map(|name| format!(" inside {name}")).unwrap_or_default();
     out.line(format!(
@@ -108,7 +109,7 @@ pub(crate) fn component(component: &Arc<Component>, view: &View, out: &mut Outpu
         paint(STRONG, title(component)),
         paint(NUMBER, view.seq())
     ))?;
-    for (name, value) in component.fields.iter() {
+    for (name, value) in shown.fields.iter() {
         match value.as_text().filter(|text| text.contains('\n') && !crate::value::is_secret(value)) {
             Some(text) => {
                 out.line(format!("  {}:", first_line(name)))?;

@@ -54,7 +54,7 @@ impl Stat {
             head_id: stats.head.to_string(),
             head_time: stats.head_time.map(moment::rfc3339),
             components: stats.components as u64,
-            entries: stats.entries as u64,
+            entries: stats.entries,
             segments: stats.segments as u64,
             checkpoints: stats.checkpoints as u64,
             log_bytes: stats.log_bytes,

@@ -55,7 +55,7 @@ impl Verify {
         }
         let line = VerifiedLine {
             r#type: "verified",
-            entries: verified.entries as u64,
+            entries: verified.entries,
             segments: verified.segments as u64,
             checkpoints: verified.checkpoints as u64,
             log_bytes: verified.log_bytes,
@@ -100,6 +100,7 @@ fn ending(tail: &Tail) -> String {
         Tail::Closed => "closed".to_owned(),
         Tail::Open => "open: somebody writes it, or did not close it".to_owned(),
         Tail::Torn { bytes } => format!("torn: {bytes} bytes of a write that was cut short, or is under way"),
+        other => format!("{other:?}"),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flow_history_replay::{
     Body, Chain, FRAME_HEADER_BYTES, FlowVersionId, Header, Intent, PushError, Pushed, SegmentReason, Seq,
-    State, Tops,
+    State, Tops, content_of,
 };
 use parking_lot::MutexGuard;
 

@@ -1,0 +1,130 @@
+//! Whatever goes wrong ends with its own exit code, a sentence and a hint; under `--json` as a last line.
+
+use std::fs;
+use std::path::Path;
+
+use flow_history::History;
+
+use crate::fixture::{documents, json, place, pump, run};
+
+/// Checks the exit code, as text and as JSON Lines.
+fn check(arguments: &[&str], code: i32, name: &str) -> String {
+    let text = run(arguments).failed(code).stderr;
+    let (ran, lines) = json(arguments);
+    let last = lines.last().unwrap();
+    assert_eq!(ran.code, code);
+    assert_eq!(ran.stderr, "");
+    assert_eq!((&last["type"], &last["code"], &last["exit"]), (&"error".into(), &name.into(), &code.into()));
+    assert!(last["message"].is_string() && last["hint"].is_string(), "{last}");
+    text
+}
+
+#[test]
+fn no_history() {
+    let (keep, dir) = place();
+    let all: [&[&str]; 10] = [
+        &["log", &dir],
+        &["at", &dir, "1"],
+        &["diff", &dir, "0", "1"],
+        &["show", &dir, "1"],
+        &["stat", &dir],
+        &["verify", &dir],
+        &["undo", &dir],
+        &["redo", &dir],
+        &["restore", &dir, "1"],
+        &["label", &dir, "released", "1"],
+    ];
+    for arguments in all {
+        check(arguments, 10, "no-history");
+    }
+    assert!(!Path::new(&dir).exists(), "nothing was made");
+    // Nor in an empty directory, which a host may have made, nor among other files.
+    fs::create_dir(&dir).unwrap();
+    for arguments in all {
+        check(arguments, 10, "no-history");
+    }
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+    documents(keep.path());
+    let other = keep.path().to_str().unwrap();
+    check(&["log", other], 10, "no-history");
+    check(&["undo", other], 10, "no-history");
+}
+
+#[test]
+fn no_such_version_label_time_or_component() {
+    let (_keep, dir) = place();
+    pump(&dir);
+    for selector in ["99", "@-4", "released", "2001-01-01", "00000000-0002-8fff-bfff-ffffffffffff"] {
+        check(&["at", &dir, selector], 5, "not-found");
+        check(&["restore", &dir, selector], 5, "not-found");
+    }
+    check(&["show", &dir, "1", "pump-2"], 5, "not-found");
+    run(&["label", &dir, "released", "1"]).well();
+    assert!(check(&["at", &dir, "relesed"], 5, "not-found").contains("released"), "the nearest is named");
+    assert_eq!(json(&["log", &dir]).1.len(), 4, "nothing was appended");
+}
+
+#[test]
+fn wrong_usage() {
+    let (ran, lines) = json(&["diff"]);
+    assert_eq!((ran.code, &lines[0]["code"]), (2, &"usage".into()));
+    assert_eq!(run(&["frobnicate"]).code, 2);
+    assert_eq!(run(&["--help"]).well().code, 0);
+    let (_keep, dir) = place();
+    pump(&dir);
+    check(&["at", &dir, "--time", "soon"], 2, "usage");
+    check(&["verify", &dir, "--expect", "abc"], 2, "usage");
+}
+
+#[test]
+fn locked_by_a_host_that_writes() {
+    let (_keep, dir) = place();
+    pump(&dir);
+    let host = History::open(&dir).unwrap();
+    check(&["undo", &dir], 11, "locked");
+    check(&["label", &dir, "released"], 11, "locked");
+    // Reading works all the same.
+    assert_eq!(json(&["log", &dir]).1.len(), 3);
+    run(&["verify", &dir]);
+    host.close().unwrap();
+    run(&["undo", &dir]).well();
+}
+
+#[test]
+fn nothing_to_undo_or_redo() {
+    let (_keep, dir) = place();
+    pump(&dir);
+    check(&["redo", &dir], 13, "nothing-to-undo");
+    for _ in 0..3 {
+        run(&["undo", &dir]).well();
+    }
+    check(&["undo", &dir], 13, "nothing-to-undo");
+}
+
+#[test]
+fn damaged_in_the_middle_of_a_segment() {
+    let (_keep, dir) = place();
+    pump(&dir);
+    let largest = fs::read_dir(&dir)
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .max_by_key(|file| fs::metadata(file).unwrap().len());
+    let segment = largest.unwrap();
+    let mut bytes = fs::read(&segment).unwrap();
+    let at = bytes.windows(12).position(|window| window == b"slow it down").unwrap();
+    bytes[at] ^= 0x20;
+    fs::write(&segment, &bytes).unwrap();
+    let said = check(&["verify", &dir], 6, "damaged");
+    let file = segment.file_name().unwrap().to_str().unwrap();
+    assert!(said.contains(file) && said.contains("offset") && said.contains("version 2"), "{said}");
+    check(&["undo", &dir], 6, "damaged");
+    assert_eq!(fs::read(&segment).unwrap(), bytes, "nothing was changed");
+}
+
+#[test]
+fn not_the_history_that_was_expected() {
+    let ((_keep, dir), (_other, another)) = (place(), place());
+    let (_, elsewhere) = (pump(&dir), pump(&another));
+    check(&["verify", &dir, "--expect", &elsewhere[1].to_string()], 6, "damaged");
+    check(&["verify", &dir, "--expect", &"0".repeat(64)], 6, "damaged");
+}
