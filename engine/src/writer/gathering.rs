@@ -33,6 +33,8 @@ pub(super) struct Building {
     /// The newest version that is durable.
     pub(super) head: HeadInfo,
     pub(super) leading: bool,
+    /// Whether a flush of buffered entries is on its way.
+    pub(super) flush_due: bool,
     /// The size of the last group, whose members a leader expects back.
     pub(super) last_group: u32,
     pub(super) durable: Seq,
@@ -120,7 +122,7 @@ impl Writer {
     /// Hands an entry over, to become durable soon.
     pub(crate) fn submit(&self, draft: Draft) -> Result<Ticket, Error> {
         let (group, id) = self.join(draft, true)?;
-        self.lead_in_background(Duration::ZERO);
+        self.lead_in_background();
         let writer = self.own.upgrade().ok_or(Error::Closed)?;
         Ok(Ticket { group, id, writer })
     }
@@ -156,13 +158,17 @@ impl Writer {
 
     /// Returns when everything appended so far is durable.
     pub(crate) fn flush(&self) -> Result<(), Error> {
+        let flushed = self.flush_keeping_lost();
+        // Whoever waited for buffered entries knows now what became of them.
+        let lost = self.building.lock().lost.take();
+        flushed.and_then(|()| lost.map_or(Ok(()), |lost| Err(lost.to_error())))
+    }
+
+    pub(super) fn flush_keeping_lost(&self) -> Result<(), Error> {
         loop {
             let mut building = self.building.lock();
             if let Some(poison) = &building.poison {
                 return Err(poison.to_error());
-            }
-            if let Some(lost) = building.lost.take() {
-                return Err(lost.to_error());
             }
             let group = match building.full.back() {
                 _ if building.open.entries > 0 => Arc::clone(&building.open.group),
@@ -174,10 +180,7 @@ impl Writer {
                 None => return Ok(()),
             };
             drop(building);
-            let waited = self.wait_for(&group);
-            // Whoever waited for buffered entries knows by now.
-            self.building.lock().lost = None;
-            return waited;
+            return self.wait_for(&group);
         }
     }
 
@@ -197,12 +200,16 @@ impl Writer {
         // what takes each one back would cost more than the rest of the append.
         building.pending.clear();
         self.close_full_group(&mut building);
-        let first = building.open.entries <= 1 && building.full.is_empty();
+        // Every entry is covered by a flush that begins after it came and within the delay.
+        let first = !std::mem::replace(&mut building.flush_due, true);
         let many = building.full.len() > 1;
         self.publish_if_buffered(&building);
         drop(building);
-        if first || many {
-            self.lead_in_background(if many { Duration::ZERO } else { max_delay });
+        if first {
+            self.flush_in_background(max_delay);
+        }
+        if many {
+            self.lead_in_background();
         }
         Ok(id)
     }

@@ -42,26 +42,30 @@ impl Writer {
         }
     }
 
-    pub(super) fn lead_in_background(&self, after: Duration) {
-        let writer = self.own.clone();
-        if after.is_zero() {
-            let mut building = self.building.lock();
-            // Whoever leads now looks again when done; only where nobody does is the thread needed.
-            if building.leading || (building.open.entries == 0 && building.full.is_empty()) {
-                return;
-            }
-            building.leading = true;
-            drop(building);
-            self.background.soon(move || {
-                if let Some(writer) = writer.upgrade() {
-                    writer.lead_until_empty();
-                }
-            });
+    /// Has what gathered taken to the disk, where nobody does so already.
+    pub(super) fn lead_in_background(&self) {
+        let mut building = self.building.lock();
+        // Whoever leads now looks again when done; only where nobody does is the thread needed.
+        if building.leading || (building.open.entries == 0 && building.full.is_empty()) {
             return;
         }
+        building.leading = true;
+        drop(building);
+        let writer = self.own.clone();
+        self.background.soon(move || {
+            if let Some(writer) = writer.upgrade() {
+                writer.lead_until_empty();
+            }
+        });
+    }
+
+    pub(super) fn flush_in_background(&self, after: Duration) {
+        let writer = self.own.clone();
         self.background.at(Instant::now() + after, move || {
             if let Some(writer) = writer.upgrade() {
-                let _ = writer.flush();
+                writer.building.lock().flush_due = false;
+                // What it could not write, the next caller is told.
+                let _ = writer.flush_keeping_lost();
             }
         });
     }

@@ -75,7 +75,12 @@ impl Writer {
         let mut building = self.building.lock();
         // An idle history holds no memory that it can do without.
         building.spare.clear();
-        if building.leading || building.poison.is_some() || building.closed || building.open.entries > 0 {
+        if building.leading
+            || building.poison.is_some()
+            || building.closed
+            || building.open.entries > 0
+            || !building.full.is_empty()
+        {
             drop(building);
             self.tend();
             return;
@@ -92,12 +97,15 @@ impl Writer {
 
     /// Makes everything durable, says that the history is closed, and lets go of the lock.
     pub(crate) fn close(&self) -> Result<(), Error> {
-        let flushed = self.flush();
+        // ORDER: nobody joins any more, then what had gathered goes to the disk, and only then the last frame is written:
+        // it must stand behind every entry.
         let mut building = self.building.lock();
-        if building.closed {
-            return flushed;
+        if std::mem::replace(&mut building.closed, true) {
+            return Ok(());
         }
-        building.closed = true;
+        drop(building);
+        let flushed = self.flush();
+        let building = self.building.lock();
         let poisoned = building.poison.is_some();
         let (seq, chain, log_time) = building.open.beginning;
         let (durable, reason, dirty) = (building.durable, building.reason, building.dirty);
