@@ -33,6 +33,8 @@ pub(super) struct Building {
     /// The newest version that is durable.
     pub(super) head: HeadInfo,
     pub(super) leading: bool,
+    /// Whether entries were handed over while somebody led, that nobody may be waiting for.
+    pub(super) unattended: bool,
     /// Whether a flush of buffered entries is on its way.
     pub(super) flush_due: bool,
     /// The size of the last group, whose members a leader expects back.

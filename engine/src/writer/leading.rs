@@ -39,14 +39,21 @@ impl Writer {
             }
             building.leading = true;
             self.lead(building);
+            if std::mem::take(&mut self.building.lock().unattended) {
+                self.lead_in_background();
+            }
         }
     }
 
     /// Has what gathered taken to the disk, where nobody does so already.
     pub(super) fn lead_in_background(&self) {
         let mut building = self.building.lock();
-        // Whoever leads now looks again when done; only where nobody does is the thread needed.
-        if building.leading || (building.open.entries == 0 && building.full.is_empty()) {
+        if building.open.entries == 0 && building.full.is_empty() {
+            return;
+        }
+        if building.leading {
+            // Whoever leads now sees to it when done: perhaps nobody waits for what has gathered.
+            building.unattended = true;
             return;
         }
         building.leading = true;

@@ -133,6 +133,7 @@ impl Writer {
                 state: start.state,
                 full: VecDeque::new(),
                 leading: false,
+                unattended: false,
                 flush_due: false,
                 last_group: 1,
                 waiting_bytes: 0,
