@@ -462,4 +462,3 @@ fn append_growth(place: &Place, settings: &Settings, table: &mut Table) {
 fn directory_bytes(path: &Path) -> u64 {
     std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
 }
-

@@ -116,7 +116,12 @@ impl Editing {
 
 fn line(random: &mut Random) -> String {
     let words = 3 + random.index(8);
-    let words: Vec<String> = (0..words).map(|_| { let letters = 2 + random.index(9); random.letters(letters) }).collect();
+    let words: Vec<String> = (0..words)
+        .map(|_| {
+            let letters = 2 + random.index(9);
+            random.letters(letters)
+        })
+        .collect();
     words.join(" ")
 }
 
@@ -134,7 +139,8 @@ impl Iterator for Editing {
     fn next(&mut self) -> Option<Step> {
         if self.setup <= GROUPS {
             let operations = if self.setup == 0 {
-                let groups = (0..GROUPS).map(|group| Operation::add(Component::new(group_id(group), "group")));
+                let groups =
+                    (0..GROUPS).map(|group| Operation::add(Component::new(group_id(group), "group")));
                 let texts = self.texts.iter().enumerate().map(|(at, text)| {
                     Operation::add(Component::new(text_id(at), "function").field("func", text.join("\n")))
                 });

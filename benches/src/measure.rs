@@ -32,7 +32,12 @@ pub fn percentile(values: &[f64], percent: f64) -> f64 {
             return f64::midpoint(*low, *high);
         }
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a rank")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a rank"
+    )]
     let rank = ((percent / 100.0) * sorted.len() as f64).ceil().max(1.0) as usize;
     sorted.get(rank - 1).copied().unwrap_or(f64::NAN)
 }
@@ -40,6 +45,7 @@ pub fn percentile(values: &[f64], percent: f64) -> f64 {
 /// How far apart the rounds lie: largest less smallest, in percent of the median.
 #[must_use]
 pub fn spread_percent(values: &[f64]) -> f64 {
-    let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(*value), high.max(*value)));
+    let (low, high) =
+        values.iter().fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(*value), high.max(*value)));
     100.0 * (high - low) / median(values)
 }

@@ -92,7 +92,11 @@ impl Table {
             writeln!(
                 file,
                 "{{\"bench\":\"{}\",\"row\":\"{}\",\"value\":{value:.6},\"unit\":\"{}\",\"target\":{},\"met\":{met},\"n\":{},\"spread\":{spread:.2}{reduced}}}",
-                self.bench, row.name, row.unit, row.target, row.rounds.len(),
+                self.bench,
+                row.name,
+                row.unit,
+                row.target,
+                row.rounds.len(),
             )?;
         }
         self.rows.push(row);

@@ -52,8 +52,8 @@ pub(crate) struct Beginning {
 }
 
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-/// Every segment keeps room for the frame that says it was closed.
-const CLOSING_BYTES: u64 = FRAME_HEADER_BYTES as u64 + 8;
+/// The room that every segment keeps for the frame that says it was closed.
+const CLOSING_BYTES: u64 = flow_history_replay::CLOSING_BYTES as u64;
 
 impl ActiveSegment {
     /// A log that has no segment yet, or whose last one is left alone.

@@ -151,22 +151,23 @@ impl Storage for FileStorage {
     }
 
     fn create_directory(&self) -> io::Result<()> {
-        let mut above = self.directory.parent();
-        let mut made = false;
-        if !self.directory.is_dir() {
-            let mut builder = fs::DirBuilder::new();
-            builder.recursive(true);
-            #[cfg(unix)]
-            std::os::unix::fs::DirBuilderExt::mode(&mut builder, if self.group_read { 0o750 } else { 0o700 });
+        // The directories that are not there yet, the deepest first.
+        let missing: Vec<&Path> = self.directory.ancestors().take_while(|path| !path.is_dir()).collect();
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, if self.group_read { 0o750 } else { 0o700 });
+        if !missing.is_empty() {
             builder.create(&self.directory)?;
-            made = true;
         }
         self.set_mode(&self.directory, if self.group_read { 0o750 } else { 0o700 })?;
         // ORDER: a history in a directory whose own name could vanish would vanish with it.
-        while let Some(directory) = above.filter(|_| made) {
-            let named = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-            sync_directory(named)?;
-            above = None;
+        for made in missing {
+            match made.parent() {
+                Some(above) if above.as_os_str().is_empty() => sync_directory(Path::new("."))?,
+                Some(above) => sync_directory(above)?,
+                None => {}
+            }
         }
         Ok(())
     }

@@ -116,8 +116,17 @@ impl Files {
             return None;
         }
         let chain = flow_history_replay::Chain(header.chain);
+        // A copy that was restored and went on may have another version of this number.
+        if log.chain_at(seq).is_ok_and(|of_log| of_log.is_some_and(|of_log| of_log != chain)) {
+            return None;
+        }
         let aside = checkpoint.attachment().ok()?;
         State::from_aside(log.history(), seq, chain, checkpoint.to_flow().ok()?, &aside).ok()
+    }
+
+    /// Whether there is a sound checkpoint of this history at a version that the log does not reach.
+    pub(crate) fn is_ahead(&self, log: &Log, seq: Seq) -> bool {
+        self.load_checkpoint(log, seq).is_some() && log.chain_at(seq).is_ok_and(|chain| chain.is_none())
     }
 
     /// The state at a version, from the nearest state at or before it. A checkpoint that turns out not to fit the log is

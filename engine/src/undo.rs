@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flow_history_flow::{Flow, Operation, operations_between};
 use flow_history_replay::{
-    Author, Beneath, Body, Entry, FlowVersionId, Header, Intent, Link, Mark, Replay, Seq, Stacks, Tops,
+    Author, Beneath, Body, Entry, FlowVersionId, Header, Intent, Link, Replay, Seq, Stacks, Tops,
 };
 
 use crate::selector::At;
@@ -44,7 +44,6 @@ impl Unit {
             Body::Change(operations) => {
                 Ok(Self { header: entry.header.clone(), operations: operations.clone(), inverses })
             }
-            Body::Mark(Mark::Freeze) => Err(Error::Frozen { at: entry.seq }),
             _ => Err(Error::NothingToUndo),
         }
     }
@@ -65,12 +64,16 @@ fn take(history: &History, author: &Author, intent: Intent) -> Result<Applied, E
     let writer = history.writer()?;
     let mut result = Err(Error::NothingToUndo);
     for _ in 0..TRIES_MAX {
-        let (stacks_flow, stacks, flow) =
-            writer.to_plan_on(|state| (state.stacks.flow, state.stacks.clone(), state.flow.clone()));
+        let (stacks_flow, stacks, flow, frozen) = writer.to_plan_on(|state| {
+            (state.stacks.flow, state.stacks.clone(), state.flow.clone(), state.marks.frozen)
+        });
         let top = match intent {
             Intent::Undo => stacks_flow.undo.ok_or(Error::NothingToUndo)?,
             _ => stacks_flow.redo.ok_or(Error::NothingToRedo)?,
         };
+        if let Some(at) = frozen.filter(|at| top < *at) {
+            return Err(Error::Frozen { at });
+        }
         let unit = read_unit(history, top)?;
         check_unchanged_since(&unit, &flow, top)?;
         let beneath = beneath(&unit, top, &stacks, intent);

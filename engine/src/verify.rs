@@ -34,13 +34,16 @@ pub struct Verified {
 }
 
 pub(crate) fn verify(files: &Files) -> Result<Verified, Error> {
-    let log = files.log()?;
+    // ORDER: what is derived from the log is read before it, so that a writer who goes on meanwhile only makes the log
+    // longer.
+    let derived = read_watermark(files, files.log()?.history());
     let mut warnings = Vec::new();
     let mut checkpoints = files
         .checkpoints()
         .map_err(|source| Error::io("list", files.place.clone(), 0, source))?
         .into_iter()
         .peekable();
+    let log = files.log()?;
     let mut agreeing = 0;
     let mut replay = Replay::from_the_start(&log);
     loop {
@@ -60,14 +63,19 @@ pub(crate) fn verify(files: &Files) -> Result<Verified, Error> {
             break;
         }
     }
-    let (state, ending) = files.state_at_end(&log).map_err(|error| files.log_error(error))?;
-    let tail = ending.tail;
+    let state = replay.state();
+    let tail = replay.ending().map_or(Tail::Open, |ending| ending.tail);
     for seq in checkpoints {
-        // One that is whole and ahead of the log was found when the end was read: that is damage.
+        // One that is whole and ahead of the log says that the log lost entries; anything else is passed over.
+        if files.is_ahead(&log, seq) {
+            let file = FileName::Checkpoint(seq.0).to_string();
+            let what = flow_history_replay::What::LogIsShorter;
+            return Err(files.log_error(flow_history_replay::LogError::damaged(&file, 0, Some(seq), what)));
+        }
         warnings
             .push(format!("{} cannot be read; it is passed over, delete it", FileName::Checkpoint(seq.0)));
     }
-    if let Watermark::At(seq) = read_watermark(files, state.history)
+    if let Watermark::At(seq) = derived
         && seq > state.seq
     {
         let file = FileName::Catalog.to_string();
@@ -87,8 +95,6 @@ pub(crate) fn verify(files: &Files) -> Result<Verified, Error> {
              under way"
         ));
     }
-    debug_assert_eq!(state.chain, replay.state().chain);
-    let state = replay.state();
     Ok(Verified {
         history: state.history,
         entries: state.seq.0,

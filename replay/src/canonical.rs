@@ -920,6 +920,7 @@ struct AsideBytes {
     labels: Row<(Text, u64)>,
     pins: Row<u64>,
     running: u64,
+    frozen: u64,
     keys: Row<(Text, [u8; 16], [u8; 16])>,
 }
 
@@ -957,6 +958,7 @@ impl State {
                 .collect()),
             pins: Row(self.marks.pins.iter().map(|seq| seq.0).collect()),
             running: seq(self.marks.running),
+            frozen: seq(self.marks.frozen),
             keys: Row(self
                 .keys
                 .iter()
@@ -1009,6 +1011,7 @@ impl State {
             labels: aside.labels.0.into_iter().map(|(name, seq)| (name.0, Seq(seq))).collect(),
             pins: aside.pins.0.into_iter().map(Seq).collect(),
             running: some(aside.running),
+            frozen: some(aside.frozen),
         };
         Ok(State {
             history,

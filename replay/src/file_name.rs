@@ -35,8 +35,11 @@ impl FileName {
             "history" => Some(Self::Identity),
             "catalog.redb" => Some(Self::Catalog),
             "lock" => Some(Self::Lock),
-            _ if name.ends_with(".tmp") => Some(Self::Temporary),
-            _ => None,
+            // Only what we write aside ourselves is ours to remove.
+            _ => name.strip_suffix(".tmp").and_then(Self::parse).and_then(|aside| match aside {
+                Self::Identity | Self::Catalog | Self::Checkpoint(_) => Some(Self::Temporary),
+                _ => None,
+            }),
         };
         parsed
             .or_else(|| number("segment-", ".raw").map(Self::RawSegment))
@@ -74,9 +77,16 @@ mod tests {
             assert_eq!(FileName::parse(&name.to_string()), Some(name));
         }
         assert_eq!(FileName::parse("history.tmp"), Some(FileName::Temporary));
-        for name in
-            ["", "History", "segment-1.raw", "segment-00000000001.raw", "segment-+000000001.raw", ".DS_Store"]
-        {
+        for name in [
+            "",
+            "thesis.tmp",
+            "lock.tmp",
+            "History",
+            "segment-1.raw",
+            "segment-00000000001.raw",
+            "segment-+000000001.raw",
+            ".DS_Store",
+        ] {
             assert_eq!(FileName::parse(name), None, "{name}");
         }
     }

@@ -208,6 +208,9 @@ impl Log {
     }
 }
 
+/// The room that is kept behind every frame, for the one that says that the history was closed.
+pub const CLOSING_BYTES: usize = crate::FRAME_HEADER_BYTES + crate::FRAME_ALIGN;
+
 /// The frames of one segment, one after the other, each checked by its checksums and its place.
 pub(crate) struct Walk {
     pub(crate) segment: SegmentBytes,
@@ -250,6 +253,12 @@ impl Walk {
                 if let Some(next) = &self.next {
                     let what = if next.first_seq > expected { what } else { What::Chain };
                     return Err(damaged(&self.file, self.offset, lost_or(what)));
+                }
+                // Whoever writes does so into a file that was lengthened before, and keeps room behind; only closing cuts it.
+                let left = self.segment.bytes.len().saturating_sub(self.offset);
+                let open = self.last_kind != Some(crate::FrameKind::Closed);
+                if open && (left < CLOSING_BYTES || what == What::TooShort) {
+                    return Err(damaged(&self.file, self.offset, What::TooShort));
                 }
                 if expected <= self.reaches || self.segment.vouched_later(self.offset, expected).is_some() {
                     return Err(damaged(&self.file, self.offset, lost_or(what)));

@@ -50,6 +50,8 @@ pub struct Marks {
     pub pins: BTreeSet<Seq>,
     /// The version that runs, once a host has said one.
     pub running: Option<Seq>,
+    /// The newest mark that undo does not go past.
+    pub frozen: Option<Seq>,
 }
 
 /// How to take an entry back that was pushed but never became durable.
@@ -305,6 +307,7 @@ impl State {
                 Arc::make_mut(&mut marks).running = Some(*version);
             }
             Mark::CheckIn { version, .. } => exists(version)?,
+            Mark::Freeze => Arc::make_mut(&mut marks).frozen = Some(seq),
             _ => {}
         }
         encoder

@@ -68,7 +68,9 @@ impl Vocabulary {
         if let Some(number) = self.authors.numbers.get(author) {
             return Some(*number);
         }
-        self.authors.add(Arc::clone(author))
+        let bytes = [Some(&author.id), Some(&author.name), author.on_behalf_of.as_ref()];
+        let bytes: usize = bytes.into_iter().flatten().map(|text| text.len()).sum();
+        if bytes > VOCABULARY_NAME_BYTES_MAX { None } else { self.authors.add(Arc::clone(author)) }
     }
 
     pub(crate) fn name(&self, number: u32) -> Option<&Name> {

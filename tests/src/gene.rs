@@ -1,7 +1,8 @@
 //! Operations by chance, made to fit a flow.
 
 use flow_history::{
-    Component, ComponentId, Edit, Flow, Map, Number, Operation, Order, Path, ROOT_ID, SecretRef, Step, Value, WIRE_KIND,
+    Component, ComponentId, Edit, Flow, Map, Number, Operation, Order, Path, ROOT_ID, SecretRef, Step, Value,
+    WIRE_KIND,
 };
 
 use crate::Chance;
@@ -50,17 +51,21 @@ impl Gene {
         match self.kind % 16 {
             // A leaf where there is one near; now and then something with children, which does not fit.
             4 | 5 => {
-                let leaf = ids.iter().cycle().skip(usize::from(self.pick) % ids.len()).take(ids.len());
-                let leaf = leaf.filter(|id| self.place < 8 || flow.children(id).is_empty()).next();
+                let mut near = ids.iter().cycle().skip(usize::from(self.pick) % ids.len()).take(ids.len());
+                let leaf = near.find(|id| self.place < 8 || flow.children(id).is_empty());
                 Operation::remove(leaf.unwrap_or(&id))
             }
             6 | 7 => {
-                let parent = existing(self.other).filter(|_| self.place % 3 > 0);
+                let parent = existing(self.other).filter(|_| !self.place.is_multiple_of(3));
                 let parent = parent.filter(|parent| self.place < 8 || !flow.is_inside(parent, &id));
                 Operation::shift(id, parent, order_of(self.place))
             }
             8 => Operation::clear(id, field),
-            9 => Operation::Set { id, path: field.into(), edit: Edit::Place(u32::from(self.place % 5), self.value.clone()) },
+            9 => Operation::Set {
+                id,
+                path: field.into(),
+                edit: Edit::Place(u32::from(self.place % 5), self.value.clone()),
+            },
             10..=12 => Operation::set(id, field, self.end_or_value(field, existing(self.other))),
             _ => self.deep_edit(flow, &id),
         }
@@ -69,15 +74,22 @@ impl Gene {
     fn addition(&self, flow: &Flow) -> Operation {
         let ids = ids_of(flow);
         let existing = |pick: u16| ids.get(usize::from(pick) % ids.len().max(1)).cloned();
-        let free = (0..IDS).map(|at| format!("c{}", (self.pick % IDS + at) % IDS)).find(|id| flow.component(id).is_none());
+        let free = (0..IDS)
+            .map(|at| format!("c{}", (self.pick % IDS + at) % IDS))
+            .find(|id| flow.component(id).is_none());
         let id = free.unwrap_or_else(|| format!("more-{}", flow.len()));
         let end = |pick: u16| Value::Ref(existing(pick).unwrap_or_else(|| "nowhere".into()));
         let component = match self.place % 8 {
-            0..=2 => Component::new(id, WIRE_KIND).field("from", end(self.other)).field("to", end(self.other / 7)),
+            0..=2 => {
+                Component::new(id, WIRE_KIND).field("from", end(self.other)).field("to", end(self.other / 7))
+            }
             3 if flow.component(ROOT_ID).is_none() => Component::new(ROOT_ID, "root"),
-            _ => Component::new(id, if self.place % 2 == 0 { "group" } else { "processor" }),
+            _ => Component::new(id, if self.place.is_multiple_of(2) { "group" } else { "processor" }),
         };
-        let component = component.field("a", self.value.clone()).field("b", i64::from(self.pick)).at(order_of(self.place));
+        let component = component
+            .field("a", self.value.clone())
+            .field("b", i64::from(self.pick))
+            .at(order_of(self.place));
         match existing(self.other / 3).filter(|_| self.place % 3 == 1) {
             Some(parent) => Operation::add(component.inside(parent)),
             None => Operation::add(component),
@@ -95,7 +107,8 @@ impl Gene {
     fn deep_edit(&self, flow: &Flow, id: &ComponentId) -> Operation {
         let component = flow.component(id).unwrap();
         let fields: Vec<_> = component.fields.iter().collect();
-        let Some((name, mut value)) = fields.get(usize::from(self.other) % fields.len().max(1)).copied() else {
+        let Some((name, mut value)) = fields.get(usize::from(self.other) % fields.len().max(1)).copied()
+        else {
             return Operation::set(id, "a", self.value.clone());
         };
         let mut path = Path::field(name);
@@ -143,7 +156,7 @@ fn ids_of(flow: &Flow) -> Vec<ComponentId> {
 }
 
 fn order_of(place: u8) -> Order {
-    if place % 4 == 0 { Order::default() } else { Order::from_bytes(&[place, place / 3 + 1]) }
+    if place.is_multiple_of(4) { Order::default() } else { Order::from_bytes(&[place, place / 3 + 1]) }
 }
 
 /// A value of any kind, lists and maps nested at most `depth` deep.

@@ -2,7 +2,13 @@
 //!
 //! The promises themselves stand in `tests/`, one module each.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "this crate is a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "this crate is a test"
+)]
 
 mod chance; //     numbers from a seed
 mod clock; //      time and randomness from a seed

@@ -242,7 +242,8 @@ impl File {
                             Fate::Kept => put(&mut bytes, offset + at, piece),
                             Fate::Torn => put(&mut bytes, offset + at, &piece[..chance.below(piece.len())]),
                             Fate::Garbage => {
-                                let garbage: Vec<u8> = piece.iter().map(|_| chance.bits().to_le_bytes()[3]).collect();
+                                let garbage: Vec<u8> =
+                                    piece.iter().map(|_| chance.bits().to_le_bytes()[3]).collect();
                                 put(&mut bytes, offset + at, &garbage);
                             }
                         }

@@ -16,7 +16,8 @@ const CRATES: [&str; 8] = ["flow", "replay", "checkpoint", "engine", "formats", 
 /// Every Rust source of the repository, by its path from the root.
 fn sources() -> BTreeMap<String, String> {
     let mut sources = BTreeMap::new();
-    let mut pending: Vec<PathBuf> = CRATES.iter().map(|name| root().join(name)).chain([root().join("fuzz")]).collect();
+    let mut pending: Vec<PathBuf> =
+        CRATES.iter().map(|name| root().join(name)).chain([root().join("fuzz")]).collect();
     while let Some(directory) = pending.pop() {
         let Ok(entries) = std::fs::read_dir(&directory) else { continue };
         for entry in entries {
@@ -50,9 +51,14 @@ fn code_of(source: &str) -> String {
             let end = (index..chars.len()).find(|end| at(*end) == '\n').unwrap_or(chars.len());
             index = skip(&mut code, index, end);
         } else if here == '/' && at(index + 1) == '*' {
-            let end = (index + 2..chars.len()).find(|end| at(*end) == '*' && at(end + 1) == '/').unwrap_or(chars.len());
+            let end = (index + 2..chars.len())
+                .find(|end| at(*end) == '*' && at(end + 1) == '/')
+                .unwrap_or(chars.len());
             index = skip(&mut code, index, end + 2);
-        } else if here == 'r' && !at(index.wrapping_sub(1)).is_alphanumeric() && matches!(at(index + 1), '"' | '#') {
+        } else if here == 'r'
+            && !at(index.wrapping_sub(1)).is_alphanumeric()
+            && matches!(at(index + 1), '"' | '#')
+        {
             let hashes = (index + 1..).take_while(|hash| at(*hash) == '#').count();
             if at(index + 1 + hashes) != '"' {
                 code.push(here);
@@ -110,13 +116,18 @@ fn check_none(what: &str, found: Vec<String>) {
 
 #[test]
 fn the_scanner_sees_code_and_nothing_else() {
-    let code = code_of("let a = \"std::fs // x\"; // std::fs\n/* redb\n */ let b = '\"'; let c = r#\"a\"b\"#; x.y::<'a>()");
+    let code = code_of(
+        "let a = \"std::fs // x\"; // std::fs\n/* redb\n */ let b = '\"'; let c = r#\"a\"b\"#; x.y::<'a>()",
+    );
     assert_eq!(code, "let a = \"\"; \n\n let b = ' '; let c = \"\"; x.y::<'a>()");
     assert_eq!(words("NodeRed"), ["node", "red"]);
     assert_eq!(words("provenance_event2"), ["provenance", "event2"]);
     assert_eq!(words("MAX_EVENTS"), ["max", "events"]);
     assert_eq!(bare_matches("fn f() { matches!(a, B); }"), 1);
-    assert_eq!(bare_matches("fn f() -> bool { assert!(matches!(a, B)); let x = matches!(a, B); matches!(a, (B)) }"), 0);
+    assert_eq!(
+        bare_matches("fn f() -> bool { assert!(matches!(a, B)); let x = matches!(a, B); matches!(a, (B)) }"),
+        0
+    );
 }
 
 #[test]
@@ -131,7 +142,9 @@ fn the_file_system_has_one_door() {
     let mut found = Vec::new();
     for (path, source) in sources() {
         let code = code_of(&source);
-        let uses = ["std::fs", "fs::File", "OpenOptions", "rustix", "tempfile"].iter().any(|word| code.contains(word))
+        let uses = ["std::fs", "fs::File", "OpenOptions", "rustix", "tempfile"]
+            .iter()
+            .any(|word| code.contains(word))
             || code.contains("use std::{") && identifiers(&code).any(|word| word == "fs");
         seen += usize::from(uses);
         if uses && !allowed(&path) {
@@ -171,7 +184,9 @@ fn dependencies_point_one_way() {
     ];
     let mut seen = 0;
     for (name, allowed) in allowed {
-        for dependency in section(&manifest(name), "dependencies").filter(|name| name.starts_with("flow-history")) {
+        for dependency in
+            section(&manifest(name), "dependencies").filter(|name| name.starts_with("flow-history"))
+        {
             assert!(allowed.contains(&dependency.as_str()), "{name} may not use {dependency}");
             seen += 1;
         }
@@ -192,7 +207,8 @@ fn each_named_package_has_one_home() {
         ("proptest", &["tests/"]),
         ("criterion", &["benches/"]),
     ];
-    let sources: BTreeMap<String, String> = sources().into_iter().map(|(path, source)| (path, code_of(&source))).collect();
+    let sources: BTreeMap<String, String> =
+        sources().into_iter().map(|(path, source)| (path, code_of(&source))).collect();
     let mut found = Vec::new();
     let mut homely = 0;
     for (package, homes) in homes {
@@ -206,7 +222,8 @@ fn each_named_package_has_one_home() {
             }
         }
         for name in CRATES {
-            let uses = section(&manifest(name), "dependencies").any(|other| other.replace('-', "_") == package);
+            let uses =
+                section(&manifest(name), "dependencies").any(|other| other.replace('-', "_") == package);
             if uses && !homes.iter().any(|home| home.starts_with(&format!("{name}/"))) {
                 found.push(format!("{name}/Cargo.toml names {package}"));
             }
@@ -219,20 +236,41 @@ fn each_named_package_has_one_home() {
 #[test]
 fn one_word_is_used_for_one_thing() {
     const FORBIDDEN: [&str; 20] = [
-        "event", "events", "record", "records", "commit", "commits", "snapshot", "snapshots", "journal", "journals", "wal",
-        "node", "nodes", "manager", "managers", "util", "utils", "common", "helper", "helpers",
+        "event",
+        "events",
+        "record",
+        "records",
+        "commit",
+        "commits",
+        "snapshot",
+        "snapshots",
+        "journal",
+        "journals",
+        "wal",
+        "node",
+        "nodes",
+        "manager",
+        "managers",
+        "util",
+        "utils",
+        "common",
+        "helper",
+        "helpers",
     ];
     // Names of others: a product, a module and a method of packages, and what hosts call their own.
     let allowed = |path: &str, identifier: &str| match identifier {
         "node_red" | "NodeRed" => true,
         "util" => path.starts_with("checkpoint/src/"),
-        "commit" => path == "engine/src/catalog.rs" || path.contains("/tests/") || path.starts_with("benches/"),
+        "commit" => {
+            path == "engine/src/catalog.rs" || path.contains("/tests/") || path.starts_with("benches/")
+        }
         "provenance_event" | "provenance_events" => path.starts_with("cli/"),
         _ => path.starts_with("benches/"),
     };
     let mut found = Vec::new();
     for (path, source) in sources() {
-        let file_words = path.split('/').flat_map(|part| words(part.trim_end_matches(".rs"))).collect::<Vec<_>>();
+        let file_words =
+            path.split('/').flat_map(|part| words(part.trim_end_matches(".rs"))).collect::<Vec<_>>();
         if file_words.iter().any(|word| FORBIDDEN.contains(&word.as_str())) && !path.contains("node_red") {
             found.push(path.clone());
         }
@@ -286,7 +324,10 @@ fn every_crate_says_what_it_is_and_takes_the_lints_of_the_house() {
         let program = root().join(name).join("src/main.rs");
         let source = std::fs::read_to_string(if library.exists() { library } else { program }).unwrap();
         let first = source.lines().next().unwrap_or_default();
-        assert!(first.starts_with("//! ") && first.len() > 20, "{name} does not begin with what it is: {first:?}");
+        assert!(
+            first.starts_with("//! ") && first.len() > 20,
+            "{name} does not begin with what it is: {first:?}"
+        );
         let manifest = manifest(name);
         assert!(manifest.contains("[lints]\nworkspace = true"), "{name} has lints of its own");
         assert!(section(&manifest, "package").any(|key| key == "description"), "{name} has no description");

@@ -12,7 +12,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow_history::{At, Author, Component, Error, Flow, FlowVersionId, History, Intent, Mark, MemoryStorage, Scope, Tuning};
+use flow_history::{
+    At, Author, Component, Error, Flow, FlowVersionId, History, Intent, Mark, MemoryStorage, Scope, Tuning,
+};
 use flow_history_tests::{
     Chance, Disk, Gene, Line, Model, SeededClock, SimDisk, Step, is_nightly, slots_of, thoroughness,
 };
@@ -96,7 +98,9 @@ impl Worker {
                 }
                 if let Act::Big = act {
                     let id = format!("big-{}", self.model.seq());
-                    let big = flow_history::Operation::add(Component::new(id, "big").field("text", "long ".repeat(400)));
+                    let big = flow_history::Operation::add(
+                        Component::new(id, "big").field("text", "long ".repeat(400)),
+                    );
                     flow.apply(&big).unwrap();
                     operations.push(big);
                 }
@@ -156,7 +160,14 @@ macro_rules! ensure {
 }
 
 /// Looks at what a crash left. Returns the version that was recovered.
-fn check_image(files: &Files, acked: u64, attempted: u64, truth: &Truth, tuning: &Tuning, seed: u64) -> Result<u64, String> {
+fn check_image(
+    files: &Files,
+    acked: u64,
+    attempted: u64,
+    truth: &Truth,
+    tuning: &Tuning,
+    seed: u64,
+) -> Result<u64, String> {
     let storage = MemoryStorage::with_files(files.clone());
     // A reader may find nothing where nothing was acknowledged, and sees what a writer then recovers.
     let read = History::options().open_storage_read_only(Arc::new(storage.clone()));
@@ -167,7 +178,8 @@ fn check_image(files: &Files, acked: u64, attempted: u64, truth: &Truth, tuning:
     };
     ensure!(storage.files() == *files, "a reader changed the files");
 
-    let history = open(storage.clone(), tuning, seed ^ 0xaaaa).map_err(|error| format!("it does not open: {error}"))?;
+    let history =
+        open(storage.clone(), tuning, seed ^ 0xaaaa).map_err(|error| format!("it does not open: {error}"))?;
     let recovered = history.version().seq().0;
     ensure!(read.is_none_or(|read| read == history.version()), "a reader saw {read:?}, a writer {recovered}");
     ensure!(recovered >= acked, "version {acked} was acknowledged and {recovered} recovered");
@@ -182,8 +194,13 @@ fn check_image(files: &Files, acked: u64, attempted: u64, truth: &Truth, tuning:
     if read.is_some() {
         ensure!(log_of(&opened) == log_of(files), "opening and dropping changed the log");
     }
-    let history = open(storage.clone(), tuning, seed ^ 0xbbbb).map_err(|error| format!("again, it does not open: {error}"))?;
-    ensure!(history.version().seq().0 == recovered, "the second opening recovers {}", history.version().seq());
+    let history = open(storage.clone(), tuning, seed ^ 0xbbbb)
+        .map_err(|error| format!("again, it does not open: {error}"))?;
+    ensure!(
+        history.version().seq().0 == recovered,
+        "the second opening recovers {}",
+        history.version().seq()
+    );
     ensure!(log_of(&storage.files()) == log_of(&opened), "the second opening changed the log");
 
     let alice = Author::user("alice");
@@ -192,7 +209,8 @@ fn check_image(files: &Files, acked: u64, attempted: u64, truth: &Truth, tuning:
     for at in 0..3 {
         let new = Component::new(format!("later-{at}"), "later").field("text", "x".repeat(500 * at));
         flow.apply(&flow_history::Operation::add(new.clone())).map_err(|misfit| misfit.to_string())?;
-        let id = history.change(&alice, "").add(new).append().map_err(|error| format!("append {at}: {error}"))?;
+        let id =
+            history.change(&alice, "").add(new).append().map_err(|error| format!("append {at}: {error}"))?;
         later.push((id, flow.clone()));
     }
     let check_later = |history: &History| {
@@ -212,10 +230,12 @@ fn check_image(files: &Files, acked: u64, attempted: u64, truth: &Truth, tuning:
     };
     check_later(&history)?;
     // As another crash leaves it, where everything was synced; and after closing.
-    let crashed = History::options().open_storage_read_only(Arc::new(MemoryStorage::with_files(storage.files())));
+    let crashed =
+        History::options().open_storage_read_only(Arc::new(MemoryStorage::with_files(storage.files())));
     check_later(&crashed.map_err(|error| format!("after three more and a crash: {error}"))?)?;
     history.close().map_err(|error| format!("close: {error}"))?;
-    let history = open(storage, tuning, seed ^ 0xcccc).map_err(|error| format!("after three more: {error}"))?;
+    let history =
+        open(storage, tuning, seed ^ 0xcccc).map_err(|error| format!("after three more: {error}"))?;
     check_later(&history)?;
     history.verify().map_err(|error| format!("verify after three more: {error}"))?;
     Ok(recovered)
@@ -225,7 +245,10 @@ fn check_versions(history: &History, recovered: u64, truth: &Truth) -> Result<()
     for seq in 0..=recovered {
         let at = usize::try_from(seq).unwrap();
         let view = history.at(seq).map_err(|error| format!("version {seq}: {error}"))?;
-        ensure!(slots_of(&view.to_flow().unwrap()) == slots_of(&truth.model.flows[at]), "version {seq} is another flow");
+        ensure!(
+            slots_of(&view.to_flow().unwrap()) == slots_of(&truth.model.flows[at]),
+            "version {seq} is another flow"
+        );
         if let Some(line) = at.checked_sub(1).map(|at| &truth.model.lines[at]) {
             ensure!(view.version() == line.id, "version {seq} has another id");
         }
@@ -236,7 +259,15 @@ fn check_versions(history: &History, recovered: u64, truth: &Truth) -> Result<()
 }
 
 /// Cuts the power after every step, and looks at what is left.
-fn sweep(start: &Disk, steps: &[Step], base: u64, truth: &Truth, tuning: &Tuning, seeds: u64, tally: &mut Tally) {
+fn sweep(
+    start: &Disk,
+    steps: &[Step],
+    base: u64,
+    truth: &Truth,
+    tuning: &Tuning,
+    seeds: u64,
+    tally: &mut Tally,
+) {
     let mut disk = start.clone();
     let (mut acked, mut attempted) = (base, base);
     for (at, step) in std::iter::once(None).chain(steps.iter().map(Some)).enumerate() {
@@ -289,7 +320,8 @@ fn story(
     };
     let from = at.saturating_sub(14);
     let last: Vec<String> = steps[from..at].iter().map(short).collect();
-    let sizes = |files: &Files| files.iter().map(|(name, bytes)| (name.clone(), bytes.len())).collect::<Vec<_>>();
+    let sizes =
+        |files: &Files| files.iter().map(|(name, bytes)| (name.clone(), bytes.len())).collect::<Vec<_>>();
     format!(
         "power cut after step {at} of {}, outcome {seed}; acknowledged {acked}, attempted {attempted}: {why}\nbefore: {:?}\nlast steps: {last:#?}\nleft: {:?}",
         steps.len(),
@@ -309,7 +341,7 @@ fn work(acts: &[Act], tuning: &Tuning, seed: u64) -> (Vec<Step>, Truth) {
 
 fn check(name: &str, acts: &[Act], tuning: &Tuning) {
     let mut tally = Tally::default();
-    let seeds = if is_nightly() { 40 } else { 6 };
+    let seeds = if is_nightly() { 200 } else { 30 };
     for round in 0..thoroughness().min(4) as u64 {
         let (steps, truth) = work(acts, tuning, 77 + round);
         sweep(&Disk::default(), &steps, 0, &truth, tuning, seeds, &mut tally);
@@ -337,13 +369,21 @@ fn in_a_small_history() {
 #[test]
 fn while_segments_are_switched() {
     use Act::{Big, Change, Undo};
-    check("segments", &[Big, Change, Big, Change, Big, Undo, Big, Change, Big, Big, Change, Change], &tiny(false));
+    check(
+        "segments",
+        &[Big, Change, Big, Change, Big, Undo, Big, Change, Big, Big, Change, Change],
+        &tiny(false),
+    );
 }
 
 #[test]
 fn while_the_history_is_closed_and_opened_again() {
     use Act::{Big, Change, Mark, Reopen};
-    check("reopening", &[Change, Reopen, Reopen, Change, Big, Reopen, Big, Mark, Reopen, Change], &tiny(false));
+    check(
+        "reopening",
+        &[Change, Reopen, Reopen, Change, Big, Reopen, Big, Mark, Reopen, Change],
+        &tiny(false),
+    );
 }
 
 #[test]
@@ -351,7 +391,11 @@ fn while_checkpoints_and_the_catalog_are_written() {
     let mut tuning = tiny(true);
     tuning.checkpoint_entries = 3;
     // redb writes a great deal for a little catalog: few acts make many steps.
-    check("checkpoints", &[Act::Change, Act::Change, Act::Change, Act::Change, Act::Reopen, Act::Change], &tuning);
+    check(
+        "checkpoints",
+        &[Act::Change, Act::Change, Act::Change, Act::Change, Act::Reopen, Act::Change],
+        &tuning,
+    );
 }
 
 /// What a first crash left, and what must be in it.
@@ -382,7 +426,7 @@ fn in_the_middle_of_recovering_from_a_crash() {
     let tuning = tiny(false);
     let (steps, truth) = work(&[Change, Big, Big], &tuning, 5);
     let mut tally = Tally::default();
-    let seeds = if is_nightly() { 12 } else { 3 };
+    let seeds = if is_nightly() { 30 } else { 10 };
     let mut disk = Disk::default();
     let mut firsts = HashSet::new();
     for (at, step) in steps.iter().enumerate() {
@@ -399,8 +443,13 @@ fn in_the_middle_of_recovering_from_a_crash() {
             cut_recovery(&crashed, &tuning, seed, seeds, &mut tally);
         }
     }
-    eprintln!("recovery: {} first images, {} images, {} distinct", firsts.len(), tally.images, tally.distinct.len());
-    assert!(firsts.len() > 10 && tally.distinct.len() > 200, "the crashes are blind");
+    eprintln!(
+        "recovery: {} first images, {} images, {} distinct",
+        firsts.len(),
+        tally.images,
+        tally.distinct.len()
+    );
+    assert!(firsts.len() > 10 && tally.distinct.len() > 150, "the crashes are blind");
 }
 
 /// A process that is killed leaves what it wrote to the kernel, synced or not; then the power goes.
@@ -411,7 +460,7 @@ fn after_a_kill_that_left_everything_written_and_nothing_synced() {
     let (steps, truth) = work(&[Change, Big, Big, Reopen, Change], &tuning, 6);
     let mut tally = Tally::default();
     let mut disk = Disk::default();
-    let seeds = if is_nightly() { 20 } else { 4 };
+    let seeds = if is_nightly() { 40 } else { 10 };
     for step in &steps {
         disk.take(step).unwrap();
         let recovered = open(MemoryStorage::with_files(disk.now()), &tuning, 1).unwrap().version().seq().0;
@@ -419,7 +468,7 @@ fn after_a_kill_that_left_everything_written_and_nothing_synced() {
         cut_recovery_from(&crashed, recovered, &tuning, seeds, &mut tally);
     }
     eprintln!("kill, then power: {} images, {} distinct", tally.images, tally.distinct.len());
-    assert!(tally.distinct.len() > 200, "the crashes are blind");
+    assert!(tally.distinct.len() > 150, "the crashes are blind");
 }
 
 /// As [`cut_recovery`], where what the killed process had not synced may still be lost until the engine relies on it: at

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flow_history::{
-    About, At, Author, Component, Error, Flow, FlowVersionId, History, Intent, Mark, MemoryStorage, Operation, Scope, Seq,
-    Tuning,
+    About, At, Author, Component, Error, Flow, FlowVersionId, History, Intent, Mark, MemoryStorage,
+    Operation, Scope, Seq, Tuning,
 };
 use flow_history_replay::{Log, MemorySource, Replay};
 use flow_history_tests::{Chance, Gene, Line, Model, SeededClock, slots_of, thoroughness};
@@ -74,9 +74,15 @@ impl Session {
     fn open(&mut self) {
         let options = History::options().tuning(self.tuning.clone()).clock(self.clock.clone());
         self.history = Some(options.open_storage(Arc::new(self.storage.clone())).unwrap());
-        self.reader = Some(History::options().open_storage_read_only(Arc::new(self.storage.clone())).unwrap());
+        self.reader =
+            Some(History::options().open_storage_read_only(Arc::new(self.storage.clone())).unwrap());
         self.dirty = false;
-        assert_eq!(self.history().version().seq().0, self.model.seq(), "seed {}: opening changed the version", self.seed);
+        assert_eq!(
+            self.history().version().seq().0,
+            self.model.seq(),
+            "seed {}: opening changed the version",
+            self.seed
+        );
     }
 
     fn history(&self) -> &History {
@@ -91,7 +97,12 @@ impl Session {
     /// Adds the mark that says that the history was not closed, where the version says that there is one before it.
     fn opened_mark(&mut self, id: FlowVersionId) {
         let expected = self.model.seq() + 1 + u64::from(self.unclean);
-        assert_eq!(id.seq().0, expected, "seed {}: an Opened mark stands exactly after an unclean end", self.seed);
+        assert_eq!(
+            id.seq().0,
+            expected,
+            "seed {}: an Opened mark stands exactly after an unclean end",
+            self.seed
+        );
         if self.unclean {
             let opened = self.history().find(self.model.seq() + 1).unwrap();
             self.model.mark(Line { id: opened, author: "flow-history".to_owned(), intent: Intent::Mark });
@@ -152,7 +163,9 @@ impl Session {
     }
 
     fn remove(&mut self) {
-        let Some(first) = self.model.flow().in_order().first().map(|component| component.id.clone()) else { return };
+        let Some(first) = self.model.flow().in_order().first().map(|component| component.id.clone()) else {
+            return;
+        };
         let author = self.author();
         let operations = flow_history::removal_of(self.model.flow(), &first);
         let id = self.history().change(&author, "remove").remove(first).append().unwrap();
@@ -214,7 +227,9 @@ impl Session {
                 self.model.undo(line).unwrap();
                 self.counts.undone += 1;
             }
-            Err(Error::NothingToUndo) => assert!(!self.model.can().0, "seed {}: there is something to undo", self.seed),
+            Err(Error::NothingToUndo) => {
+                assert!(!self.model.can().0, "seed {}: there is something to undo", self.seed);
+            }
             // Only what is on no stack can have come in between.
             Err(Error::FieldChangedSince { .. } | Error::Misfit(_)) if self.system_changes => {}
             Err(error) => panic!("seed {}: {error}", self.seed),
@@ -230,7 +245,9 @@ impl Session {
                 let line = Line { id: applied.version, author: author.id.to_string(), intent: Intent::Redo };
                 self.model.redo(line).unwrap();
             }
-            Err(Error::NothingToRedo) => assert!(!self.model.can().1, "seed {}: there is something to redo", self.seed),
+            Err(Error::NothingToRedo) => {
+                assert!(!self.model.can().1, "seed {}: there is something to redo", self.seed);
+            }
             Err(Error::FieldChangedSince { .. } | Error::Misfit(_)) if self.system_changes => {}
             Err(error) => panic!("seed {}: {error}", self.seed),
         }
@@ -242,7 +259,12 @@ impl Session {
         let applied = self.history().restore(Scope::Flow, to as u64, &author).unwrap();
         assert_eq!(applied.taken, Seq(to as u64));
         if applied.operations.is_empty() {
-            assert_eq!(self.model.flow(), &self.model.flows[to], "seed {}: there was something to restore", self.seed);
+            assert_eq!(
+                self.model.flow(),
+                &self.model.flows[to],
+                "seed {}: there was something to restore",
+                self.seed
+            );
             return;
         }
         self.opened_mark(applied.version);
@@ -295,9 +317,11 @@ impl Session {
         let version = self.chance.below(self.model.flows.len()) as u64;
         let pinned = self.chance.once_in(2);
         let history = self.history();
-        let id = if pinned { history.pin(&author, version) } else { history.unpin(&author, version) }.unwrap();
+        let id =
+            if pinned { history.pin(&author, version) } else { history.unpin(&author, version) }.unwrap();
         self.marked(&author, id);
-        let _ = if pinned { self.model.pins.insert(Seq(version)) } else { self.model.pins.remove(&Seq(version)) };
+        let _ =
+            if pinned { self.model.pins.insert(Seq(version)) } else { self.model.pins.remove(&Seq(version)) };
     }
 
     fn close_and_reopen(&mut self) {
@@ -341,7 +365,9 @@ impl Session {
             let id = history.find(seq).unwrap();
             assert_eq!(view.version(), id, "{what}");
             assert_eq!(history.resolve(id).unwrap(), Seq(seq), "{what}");
-            if let Some(line) = seq.checked_sub(1).and_then(|at| self.model.lines.get(usize::try_from(at).unwrap())) {
+            if let Some(line) =
+                seq.checked_sub(1).and_then(|at| self.model.lines.get(usize::try_from(at).unwrap()))
+            {
                 assert_eq!(id, line.id, "{what}, version {seq}: another id");
             }
         }
@@ -353,7 +379,9 @@ impl Session {
         }
         let beyond = self.model.seq() + 1;
         match history.at(beyond) {
-            Err(Error::UnknownVersion { asked, head }) => assert_eq!((asked.0, head.0), (beyond, beyond - 1), "{what}"),
+            Err(Error::UnknownVersion { asked, head }) => {
+                assert_eq!((asked.0, head.0), (beyond, beyond - 1), "{what}");
+            }
             other => panic!("{what}: {:?} beyond the head", other.map(|view| view.version())),
         }
         let verified = history.verify().unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -368,10 +396,17 @@ impl Session {
             let line = line.unwrap_or_else(|error| panic!("{what}, entry {}: {error}", at + 1));
             let (entry, expected) = (&line.entry, &self.model.lines[at]);
             assert_eq!(entry.seq.0, at as u64 + 1, "{what}");
-            let said = Line { id: entry.id, author: entry.header.author.id.to_string(), intent: entry.header.intent };
+            let said = Line {
+                id: entry.id,
+                author: entry.header.author.id.to_string(),
+                intent: entry.header.intent,
+            };
             assert_eq!(&said, expected, "{what}");
             assert!(entry.header.log_time >= last_time, "{what}: log time goes back at {}", entry.seq);
-            assert!(entry.header.log_time >= entry.header.host_time.millis, "{what}: log time behind the host's");
+            assert!(
+                entry.header.log_time >= entry.header.host_time.millis,
+                "{what}: log time behind the host's"
+            );
             last_time = entry.header.log_time;
             let (before, after) = (&self.model.flows[at], &self.model.flows[at + 1]);
             let difference = flow_history::Difference::between(before, after);
@@ -386,14 +421,19 @@ impl Session {
         self.check(&live, "live");
         let reader = self.reader.clone().unwrap();
         self.check(&reader, "the reader from the start");
-        let open = |storage: MemoryStorage| History::options().open_storage_read_only(Arc::new(storage)).unwrap();
+        let open =
+            |storage: MemoryStorage| History::options().open_storage_read_only(Arc::new(storage)).unwrap();
         let now = open(self.storage.clone());
         self.check(&now, "a reader from now");
         let mut files = self.storage.files();
         let derived = files.len();
         files.retain(|name, _| !name.starts_with("checkpoint-") && !name.starts_with("catalog"));
         if self.tuning.derive_from_bytes == 0 && self.model.seq() > 60 {
-            assert!(files.len() < derived, "seed {}: nothing was derived, so that this shows nothing", self.seed);
+            assert!(
+                files.len() < derived,
+                "seed {}: nothing was derived, so that this shows nothing",
+                self.seed
+            );
         }
         let bare = open(MemoryStorage::with_files(files.clone()));
         self.check(&bare, "without checkpoints and catalog");
@@ -403,7 +443,12 @@ impl Session {
         let mut at = 0;
         while let Some(entry) = replay.next_entry().unwrap() {
             at += 1;
-            assert_eq!(slots_of(&replay.state().flow), slots_of(&self.model.flows[at]), "seed {}, replay at {at}", self.seed);
+            assert_eq!(
+                slots_of(&replay.state().flow),
+                slots_of(&self.model.flows[at]),
+                "seed {}, replay at {at}",
+                self.seed
+            );
             assert_eq!(entry.id, self.model.lines[at - 1].id);
         }
         assert_eq!(at as u64, self.model.seq());
@@ -430,12 +475,30 @@ fn run(tuning: &Tuning, seeds: std::ops::Range<u64>, steps: usize) {
 
 #[test]
 fn under_a_hostile_tuning_every_version_is_the_models() {
-    run(&Tuning::hostile(), 0..25 * thoroughness() as u64, 120);
+    run(&Tuning::hostile(), 0..12 * thoroughness() as u64, 90);
 }
 
 #[test]
 fn under_the_default_tuning_every_version_is_the_models() {
-    run(&Tuning::default(), 1_000..1_000 + 4 * thoroughness() as u64, 60);
+    run(&Tuning::default(), 1_000..1_000 + 2 * thoroughness() as u64, 45);
+}
+
+#[test]
+fn an_open_history_keeps_at_most_one_spare_file() {
+    let storage = MemoryStorage::new();
+    let history =
+        History::options().tuning(quiet(Tuning::hostile())).open_storage(Arc::new(storage.clone())).unwrap();
+    let alice = Author::user("alice");
+    history.change(&alice, "").add(Component::new("pump", "processor")).append().unwrap();
+    for rate in 0..400 {
+        history.change(&alice, "").set("pump", "rate", rate).append().unwrap();
+        let spare = storage.files().keys().filter(|name| name.starts_with("pool-")).count();
+        assert!(spare <= 2, "{spare} spare files after {rate} changes: they pile up");
+    }
+    let count = |prefix: &str| storage.files().keys().filter(|name| name.starts_with(prefix)).count();
+    assert!(count("segment-") > 4);
+    history.close().unwrap();
+    assert_eq!(count("pool-"), 0, "a closed history keeps none");
 }
 
 fn two_entries() -> MemoryStorage {

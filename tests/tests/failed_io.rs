@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flow_history::{
-    Advice, At, Author, Component, Error, Flow, FlowVersionId, History, MemoryStorage, Operation, Storage, Tuning,
+    Advice, At, Author, Component, Error, Flow, FlowVersionId, History, MemoryStorage, Operation, Storage,
+    Tuning,
 };
 use flow_history_tests::{Call, Fault, Faulty, SeededClock, Trickle};
 
@@ -73,7 +74,8 @@ impl Told {
 
     fn check(&self, history: &History, when: &str) {
         for (id, flow) in &self.flows {
-            let view = history.at(*id).unwrap_or_else(|error| panic!("{when}: version {}: {error}", id.seq()));
+            let view =
+                history.at(*id).unwrap_or_else(|error| panic!("{when}: version {}: {error}", id.seq()));
             assert_eq!(&view.to_flow().unwrap(), flow, "{when}: version {}", id.seq());
         }
     }
@@ -154,7 +156,9 @@ fn check(call: Call, errno: i32, half: bool) {
         }
         check_afterwards(MemoryStorage::with_files(memory.files()), &told, &when);
     }
-    eprintln!("{call:?} {errno} half={half}: {struck} faults struck, {refused} entries refused, {poisoned} handles poisoned");
+    eprintln!(
+        "{call:?} {errno} half={half}: {struck} faults struck, {refused} entries refused, {poisoned} handles poisoned"
+    );
     assert!(struck > 0, "no fault struck: the test is blind");
 }
 
@@ -227,7 +231,8 @@ fn short_and_interrupted_calls_are_no_failures() {
             history.close().unwrap();
         }
         assert!(told.refused.is_empty(), "{:?}", told.refused);
-        let read = History::options().open_storage_read_only(Arc::new(Trickle::new(memory.clone(), most))).unwrap();
+        let read =
+            History::options().open_storage_read_only(Arc::new(Trickle::new(memory.clone(), most))).unwrap();
         told.check(&read, "read bit by bit");
         read.verify().unwrap();
         check_afterwards(MemoryStorage::with_files(memory.files()), &told, "written bit by bit");

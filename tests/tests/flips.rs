@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow_history::{Author, Component, Error, Flow, FlowVersionId, History, Mark, MemoryStorage, Scope, Tuning};
+use flow_history::{
+    Author, Component, Error, Flow, FlowVersionId, History, Mark, MemoryStorage, Scope, Tuning,
+};
 use flow_history_tests::{SeededClock, is_nightly};
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -33,7 +35,11 @@ fn made(seed: u64, checkpoints: bool) -> Truth {
     let options = History::options().tuning(tuning).clock(SeededClock::new(seed));
     let history = options.open_storage(Arc::new(storage.clone())).unwrap();
     let alice = Author::user("alice").named("Alice A.");
-    history.change(&alice, "add").add(Component::new("pump", "processor").field("rate", 80)).append().unwrap();
+    history
+        .change(&alice, "add")
+        .add(Component::new("pump", "processor").field("rate", 80))
+        .append()
+        .unwrap();
     for rate in 0..6 {
         history.change(&alice, "set the rate").set("pump", "rate", rate).append().unwrap();
     }
@@ -86,7 +92,8 @@ fn look(files: &Files, truth: &Truth, names: &[&str]) -> Result<Found, String> {
         }
         Ok(Ok(()))
     };
-    let looked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(look)).map_err(|_| "a panic".to_owned())?;
+    let looked =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(look)).map_err(|_| "a panic".to_owned())?;
     if storage.files() != *files {
         return Err("reading changed the files".to_owned());
     }
@@ -118,7 +125,9 @@ impl Tally {
     fn add(&mut self, what: impl Fn() -> String, file: &str, found: Result<Found, String>) {
         self.tried += 1;
         match found {
-            Ok(Found::Error) if is_derived(file) => self.wrong.push(format!("{}: refused, and it is derived", what())),
+            Ok(Found::Error) if is_derived(file) => {
+                self.wrong.push(format!("{}: refused, and it is derived", what()));
+            }
             Ok(Found::Error) => self.refused += 1,
             Ok(Found::Truth) => self.harmless += 1,
             Err(why) => self.wrong.push(format!("{}: {why}", what())),
@@ -128,7 +137,12 @@ impl Tally {
     fn finish(self, what: &str) {
         eprintln!("{what}: {} tried, {} refused, {} harmless", self.tried, self.refused, self.harmless);
         let first: Vec<_> = self.wrong.iter().take(8).collect();
-        assert!(self.wrong.is_empty(), "{what}: {} of {} went wrong: {first:#?}", self.wrong.len(), self.tried);
+        assert!(
+            self.wrong.is_empty(),
+            "{what}: {} of {} went wrong: {first:#?}",
+            self.wrong.len(),
+            self.tried
+        );
         assert!(self.refused > 0, "{what}: nothing was refused: the damage is blind");
     }
 }
@@ -164,9 +178,11 @@ fn a_flipped_bit_of_a_checkpoint_or_the_catalog_costs_time_only() {
     let derived: Vec<_> = truth.files.iter().filter(|(name, _)| is_derived(name)).collect();
     assert!(derived.iter().any(|(name, _)| name.starts_with("checkpoint-")), "{:?}", truth.files.keys());
     assert!(derived.iter().any(|(name, _)| name.starts_with("catalog")), "{:?}", truth.files.keys());
-    let mut checkpoints = flip_every_byte(&truth, |name| name.starts_with("checkpoint-"), if is_nightly() { 1 } else { 3 });
+    let mut checkpoints =
+        flip_every_byte(&truth, |name| name.starts_with("checkpoint-"), if is_nightly() { 1 } else { 3 });
     // redb's file is large and mostly empty.
-    let catalog = flip_every_byte(&truth, |name| name.starts_with("catalog"), if is_nightly() { 61 } else { 4_001 });
+    let catalog =
+        flip_every_byte(&truth, |name| name.starts_with("catalog"), if is_nightly() { 61 } else { 4_001 });
     checkpoints.tried += catalog.tried;
     checkpoints.harmless += catalog.harmless;
     checkpoints.wrong.extend(catalog.wrong);
@@ -182,7 +198,11 @@ fn a_file_that_is_cut_short_is_an_error_or_changes_nothing() {
         for length in 0..bytes.len() {
             let mut files = truth.files.clone();
             files.get_mut(name).unwrap().truncate(length);
-            tally.add(|| format!("{name} cut to {length} of {} bytes", bytes.len()), name, look(&files, &truth, &[name]));
+            tally.add(
+                || format!("{name} cut to {length} of {} bytes", bytes.len()),
+                name,
+                look(&files, &truth, &[name]),
+            );
         }
     }
     tally.finish("truncations");
@@ -203,7 +223,11 @@ fn a_file_with_something_behind_it_is_an_error_or_changes_nothing() {
         for from in (0..bytes.len()).step_by(8) {
             let mut files = truth.files.clone();
             files.get_mut(name).unwrap().extend(&bytes[from..]);
-            tally.add(|| format!("{name} with its own bytes from {from}"), name, look(&files, &truth, &[name]));
+            tally.add(
+                || format!("{name} with its own bytes from {from}"),
+                name,
+                look(&files, &truth, &[name]),
+            );
         }
     }
     tally.finish("additions");
@@ -221,12 +245,18 @@ fn sectors_that_are_zeroed_or_change_places_are_an_error_or_change_nothing() {
             if files != truth.files {
                 tally.add(|| format!("{name}, zeros at {at}"), name, look(&files, &truth, &[name]));
             }
-            for other in (0..bytes.len()).step_by(192).filter(|other| other + 64 <= at && at + 64 <= bytes.len()) {
+            for other in
+                (0..bytes.len()).step_by(192).filter(|other| other + 64 <= at && at + 64 <= bytes.len())
+            {
                 let mut files = truth.files.clone();
                 let held = files.get_mut(name).unwrap();
                 let (low, high) = held.split_at_mut(at);
                 low[other..other + 64].swap_with_slice(&mut high[..64]);
-                tally.add(|| format!("{name}, {at} and {other} swapped"), name, look(&files, &truth, &[name]));
+                tally.add(
+                    || format!("{name}, {at} and {other} swapped"),
+                    name,
+                    look(&files, &truth, &[name]),
+                );
             }
         }
     }
@@ -293,7 +323,10 @@ fn a_writer_refuses_what_a_reader_refuses_and_leaves_it_alone() {
                 // What lies before the end is read when it is asked for; then it must say so.
                 Ok(history) => {
                     let found = history.verify().map(|verified| verified.head);
-                    assert!(found.is_err(), "{name}, byte {at}: a writer verifies what a reader refuses: {found:?}");
+                    assert!(
+                        found.is_err(),
+                        "{name}, byte {at}: a writer verifies what a reader refuses: {found:?}"
+                    );
                 }
             }
             files.remove("lock");
@@ -304,4 +337,66 @@ fn a_writer_refuses_what_a_reader_refuses_and_leaves_it_alone() {
         }
     }
     assert!(tried > 50, "{tried}");
+}
+
+/// A history as a crash leaves it, and the file and place where the newest entry begins.
+fn made_and_not_closed() -> (Truth, String, usize) {
+    let mut tuning = Tuning::hostile();
+    tuning.segment_bytes_first = 2 << 10;
+    tuning.segment_bytes_max = 2 << 10;
+    tuning.vouch_after = Duration::from_secs(3_600);
+    tuning.derive_from_bytes = u64::MAX;
+    let storage = MemoryStorage::new();
+    let options = History::options().tuning(tuning).clock(SeededClock::new(9));
+    let history = options.open_storage(Arc::new(storage.clone())).unwrap();
+    let alice = Author::user("alice");
+    history.change(&alice, "").add(Component::new("pump", "processor")).append().unwrap();
+    for rate in 0..14 {
+        history.change(&alice, "set the rate").set("pump", "rate", rate).append().unwrap();
+    }
+    let before = storage.files();
+    history.change(&alice, "").set("pump", "rate", "the newest").append().unwrap();
+    let mut files = storage.files();
+    files.retain(|name, _| !name.starts_with("pool-"));
+    let last = files.keys().rfind(|name| name.starts_with("segment-")).unwrap().clone();
+    let place = files[&last].iter().zip(&before[&last]).position(|(new, old)| new != old).unwrap();
+    let versions = (0..=history.version().seq().0)
+        .map(|seq| history.at(seq).map(|view| (view.version(), view.to_flow().unwrap())).unwrap())
+        .collect();
+    (Truth { files, versions }, last, place)
+}
+
+#[test]
+fn where_a_history_was_not_closed_only_its_newest_entry_can_be_taken_for_torn() {
+    let (truth, last, newest) = made_and_not_closed();
+    let mut without_newest = made_and_not_closed().0;
+    without_newest.versions.pop();
+    assert_eq!(look(&truth.files, &truth, &[]), Ok(Found::Truth));
+    let (mut tally, mut torn) = (Tally::default(), 0);
+    let mut files = truth.files.clone();
+    for (name, bytes) in &truth.files {
+        for at in 0..bytes.len() {
+            let bit = 1 << ((at * 3 + at / 8) % 8);
+            files.get_mut(name).unwrap()[at] ^= bit;
+            let mut found = look(&files, &truth, &[name]);
+            if found.is_err() && *name == last && at >= newest {
+                found = look(&files, &without_newest, &[name]);
+                torn += usize::from(found == Ok(Found::Truth));
+            }
+            tally.add(|| format!("{name}, byte {at}"), name, found);
+            files.get_mut(name).unwrap()[at] ^= bit;
+        }
+        // A whole frame gone, as a disk loses it that reorders what it was told to keep.
+        for at in
+            (512..bytes.len().saturating_sub(96)).step_by(8).filter(|at| *name != last || at + 96 <= newest)
+        {
+            files.get_mut(name).unwrap()[at..at + 96].fill(0);
+            if files[name] != *bytes {
+                tally.add(|| format!("{name}, zeros at {at}"), name, look(&files, &truth, &[name]));
+            }
+            files.get_mut(name).unwrap()[at..at + 96].copy_from_slice(&bytes[at..at + 96]);
+        }
+    }
+    assert!(torn > 50, "damage to the newest entry is not told from a torn one: {torn}");
+    tally.finish("flips in a history that was not closed");
 }

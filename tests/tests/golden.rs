@@ -13,8 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flow_history::{
-    About, At, Author, Component, Edit, History, Intent, Link, Map, Mark, MemoryStorage, Number, Operation, Order, Path as Place,
-    ROOT_ID, ROOT_KIND, Request, Scope, SecretRef, Seq, Slot, Step, Timestamp, Tuning, Value,
+    About, At, Author, Component, Edit, History, Intent, Link, Map, Mark, MemoryStorage, Number, Operation,
+    Order, Path as Place, ROOT_ID, ROOT_KIND, Request, Scope, SecretRef, Seq, Slot, Step, Timestamp, Tuning,
+    Value,
 };
 use flow_history_tests::{SeededClock, slots_of};
 
@@ -48,7 +49,10 @@ fn values() -> Vec<(&'static str, Value)> {
         ("bytes", Value::Bytes([0, 255, 7].as_slice().into())),
         ("list", Value::List(vec![1.into(), Value::Null, Value::List(vec![])])),
         ("map", Value::Map(map)),
-        ("inside", Value::Map([("list", Value::List(vec![Value::Map(Map::new()), 2.into()]))].into_iter().collect())),
+        (
+            "inside",
+            Value::Map([("list", Value::List(vec![Value::Map(Map::new()), 2.into()]))].into_iter().collect()),
+        ),
         ("here", Value::Ref("pump".into())),
         ("nowhere", Value::Ref("nobody".into())),
         ("secret", Value::Secret(SecretRef { id: [3; 16], tag: [4; 16] })),
@@ -69,12 +73,17 @@ fn make() -> MemoryStorage {
         .add(Component::new("group", "group").at(Order::from_bytes(&[0x80])))
         .add(Component::new("pump", "processor").inside("group").field("rate", 80).field("x", 1))
         .add(Component::new("tank", "processor"))
-        .add(Component::new("wire", "wire").field("from", Value::Ref("pump".into())).field("to", Value::Ref("tank".into())))
+        .add(
+            Component::new("wire", "wire")
+                .field("from", Value::Ref("pump".into()))
+                .field("to", Value::Ref("tank".into())),
+        )
         .append()
         .unwrap();
-    let every = values().into_iter().fold(history.change(&robot, "every kind of value"), |change, (name, value)| {
-        change.set("pump", name, value)
-    });
+    let every =
+        values().into_iter().fold(history.change(&robot, "every kind of value"), |change, (name, value)| {
+            change.set("pump", name, value)
+        });
     every.append().unwrap();
     let deep = |steps: Vec<Step>, edit: Edit| {
         let path = Place { field: "inside".into(), steps };
@@ -90,7 +99,11 @@ fn make() -> MemoryStorage {
         Operation::clear("pump", "null"),
         Operation::shift("tank", Some("group".into()), Order::from_bytes(&[0x40, 1])),
     ];
-    let request = Request { address: Some("10.0.0.7".into()), forwarded_for: Some("::1".into()), agent: Some("curl".into()) };
+    let request = Request {
+        address: Some("10.0.0.7".into()),
+        forwarded_for: Some("::1".into()),
+        agent: Some("curl".into()),
+    };
     history
         .change(&alice, "a header with everything")
         .operations(edits)
@@ -114,7 +127,12 @@ fn make() -> MemoryStorage {
     history.change(&alice, "").remove("group").append().unwrap();
     history.undo(Scope::Flow, &alice).unwrap();
     for intent in [Intent::Revert, Intent::Import, Intent::Merge, Intent::Reconcile, Intent::System] {
-        history.change(&Author::operator("op"), intent.name()).intent(intent).set("pump", "rate", intent.name()).append().unwrap();
+        history
+            .change(&Author::operator("op"), intent.name())
+            .intent(intent)
+            .set("pump", "rate", intent.name())
+            .append()
+            .unwrap();
     }
     history.restore(Scope::Flow, 2, &alice).unwrap();
 
@@ -173,7 +191,15 @@ fn versions(history: &History) -> String {
                 flow_history::Body::Mark(mark) => mark.name().to_owned(),
                 _ => "what this version does not know".to_owned(),
             };
-            write!(text, " {} {} {} {what} {:?}", header.log_time, header.author.id, header.intent.name(), header.message).unwrap();
+            write!(
+                text,
+                " {} {} {} {what} {:?}",
+                header.log_time,
+                header.author.id,
+                header.intent.name(),
+                header.message
+            )
+            .unwrap();
         }
         text.push('\n');
     }
@@ -237,7 +263,10 @@ fn what_was_written_once_opens_forever() {
     let id = history.change(&Author::user("later"), "").set("tank", "text", "later").append().unwrap();
     assert_eq!(id.seq().0, before.seq().0 + 1);
     assert_eq!(history.at(before).unwrap().version(), before);
-    assert_eq!(history.at(At::Head).unwrap().component("tank").unwrap().unwrap().get("text"), Some(&"later".into()));
+    assert_eq!(
+        history.at(At::Head).unwrap().component("tank").unwrap().unwrap().get("text"),
+        Some(&"later".into())
+    );
 }
 
 #[test]
@@ -250,7 +279,11 @@ fn the_same_again_gives_the_same_bytes() {
     for (name, bytes) in &files {
         let made = &made[name];
         let differs = bytes.iter().zip(made).position(|(old, new)| old != new);
-        assert_eq!((differs, made.len()), (None, bytes.len()), "{name} is written in another way than it was");
+        assert_eq!(
+            (differs, made.len()),
+            (None, bytes.len()),
+            "{name} is written in another way than it was"
+        );
     }
 }
 
@@ -258,14 +291,27 @@ fn the_same_again_gives_the_same_bytes() {
 fn every_kind_of_entry_is_in_it() {
     regenerate();
     let (files, _) = golden();
-    let history = History::options().open_storage_read_only(Arc::new(MemoryStorage::with_files(files))).unwrap();
+    let history =
+        History::options().open_storage_read_only(Arc::new(MemoryStorage::with_files(files))).unwrap();
     let lines: Vec<_> = history.log().map(|line| line.unwrap().entry).collect();
-    let intents = ["edit", "undo", "redo", "revert", "restore", "import", "merge", "reconcile", "system", "mark"];
+    let intents =
+        ["edit", "undo", "redo", "revert", "restore", "import", "merge", "reconcile", "system", "mark"];
     for intent in intents {
         assert!(lines.iter().any(|entry| entry.header.intent.name() == intent), "no entry is a {intent}");
     }
     let marks = [
-        "opened", "deploy", "running", "restart", "label", "unlabel", "pin", "unpin", "check-in", "import-note", "freeze", "host",
+        "opened",
+        "deploy",
+        "running",
+        "restart",
+        "label",
+        "unlabel",
+        "pin",
+        "unpin",
+        "check-in",
+        "import-note",
+        "freeze",
+        "host",
     ];
     for mark in marks {
         let is = |entry: &flow_history::Entry| match &entry.body {

@@ -138,7 +138,12 @@ fn a_reader_sees_what_a_writer_in_another_thread_does() {
                 assert!(seq >= last, "the head went back from {last} to {seq}");
                 if seq > 2 {
                     // Version n sets the rate to n - 3 in the second filling.
-                    let rate = view.component("pump").unwrap().unwrap().get("rate").and_then(|rate| rate.as_i64());
+                    let rate = view
+                        .component("pump")
+                        .unwrap()
+                        .unwrap()
+                        .get("rate")
+                        .and_then(flow_history::Value::as_i64);
                     assert_eq!(rate, Some(i64::try_from(seq).unwrap() - 3));
                 }
                 last = seq;
@@ -179,7 +184,8 @@ fn in_another_process() {
             let history = History::options().tuning(Tuning::hostile()).open(directory).unwrap();
             fill(&history, 0);
             for rate in 0_u64.. {
-                let id = history.change(&Author::user("other"), "").set("pump", "rate", rate).append().unwrap();
+                let id =
+                    history.change(&Author::user("other"), "").set("pump", "rate", rate).append().unwrap();
                 println!("\nacknowledged {id}");
             }
         }

@@ -4,7 +4,13 @@
 //! `FLOW_HISTORY_NIGHTLY=1` everything is tried twenty times as often, and what is sampled here is tried whole. What
 //! cannot be tried where it runs says `SKIPPED`.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "this is a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "this is a test"
+)]
 
 mod flow_algebra; //  every operation has an exact inverse, every difference leads there, equal content hashes alike
 mod engine_model; //  every version is what a plain list of flows says, by every route

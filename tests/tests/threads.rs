@@ -14,8 +14,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use flow_history::{
-    At, Author, ChangeBuilder, Component, Durability, Error, FlowVersionId, History, MemoryStorage, Options, Scope, Seq,
-    Tuning,
+    At, Author, ChangeBuilder, Component, Durability, Error, FlowVersionId, History, MemoryStorage, Options,
+    Scope, Seq, Tuning,
 };
 use flow_history_tests::{Call, Fault, Faulty, thoroughness};
 
@@ -23,7 +23,9 @@ const THREADS: usize = 8;
 
 fn change(history: &History, thread: usize, at: usize) -> ChangeBuilder {
     let id = format!("{thread}-{at}");
-    history.change(&Author::user(&format!("author-{thread}")), "").add(Component::new(id, "part").field("at", at as u64))
+    history
+        .change(&Author::user(&format!("author-{thread}")), "")
+        .add(Component::new(id, "part").field("at", at as u64))
 }
 
 #[test]
@@ -41,9 +43,12 @@ fn check_log(history: &History, told: &[Vec<(usize, FlowVersionId)>]) {
     let distinct: HashSet<FlowVersionId> = ids.iter().copied().collect();
     assert_eq!(distinct.len(), ids.len(), "two appends were given one version");
     for (thread, told) in told.iter().enumerate() {
-        assert!(told.windows(2).all(|pair| pair[0].1.seq() < pair[1].1.seq()), "thread {thread} is out of order");
+        assert!(
+            told.windows(2).all(|pair| pair[0].1.seq() < pair[1].1.seq()),
+            "thread {thread} is out of order"
+        );
     }
-    let mut next = vec![0; THREADS];
+    let mut next = [0; THREADS];
     let mut flow = flow_history::Flow::new();
     for (at, line) in history.log().enumerate() {
         let entry = line.unwrap().entry;
@@ -152,7 +157,8 @@ fn block_on<F: Future>(future: F) -> F::Output {
             return output;
         }
         let rung = bell.0.lock().unwrap();
-        let (mut rung, timeout) = bell.1.wait_timeout_while(rung, Duration::from_secs(30), |rung| !*rung).unwrap();
+        let (mut rung, timeout) =
+            bell.1.wait_timeout_while(rung, Duration::from_secs(30), |rung| !*rung).unwrap();
         assert!(!timeout.timed_out(), "nobody woke the future");
         *rung = false;
     }
@@ -160,7 +166,8 @@ fn block_on<F: Future>(future: F) -> F::Output {
 
 #[test]
 fn a_ticket_tells_the_truth_however_one_waits() {
-    let history = History::options().tuning(Tuning::hostile()).open_storage(Arc::new(MemoryStorage::new())).unwrap();
+    let history =
+        History::options().tuning(Tuning::hostile()).open_storage(Arc::new(MemoryStorage::new())).unwrap();
     let (tell, told) = channel();
     for at in 0..40 {
         let waited = change(&history, 0, at).submit().unwrap();
@@ -201,7 +208,8 @@ fn a_ticket_of_a_failed_sync_says_so_to_everyone_who_waits() {
     for (at, ticket) in tickets.into_iter().enumerate() {
         let tell = tell.clone();
         match at % 3 {
-            0 => ticket.on_durable(move |result| tell.send(result.map_err(|error| format!("{error:?}"))).unwrap()),
+            0 => ticket
+                .on_durable(move |result| tell.send(result.map_err(|error| format!("{error:?}"))).unwrap()),
             1 => tell.send(block_on(ticket).map_err(|error| format!("{error:?}"))).unwrap(),
             _ => tell.send(ticket.wait().map_err(|error| format!("{error:?}"))).unwrap(),
         }
@@ -217,7 +225,8 @@ fn a_ticket_of_a_failed_sync_says_so_to_everyone_who_waits() {
 fn while_it_is_closed_every_append_is_done_or_refused() {
     for round in 0..12 * thoroughness() {
         let memory = MemoryStorage::new();
-        let open = || History::options().tuning(Tuning::hostile()).open_storage(Arc::new(memory.clone())).unwrap();
+        let open =
+            || History::options().tuning(Tuning::hostile()).open_storage(Arc::new(memory.clone())).unwrap();
         let history = open();
         let (told, refused) = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..THREADS)
@@ -262,7 +271,8 @@ fn while_it_is_closed_every_append_is_done_or_refused() {
 
 #[test]
 fn undo_and_redo_of_many_threads_never_lose_an_entry() {
-    let history = History::options().tuning(Tuning::hostile()).open_storage(Arc::new(MemoryStorage::new())).unwrap();
+    let history =
+        History::options().tuning(Tuning::hostile()).open_storage(Arc::new(MemoryStorage::new())).unwrap();
     let done: u64 = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS)
             .map(|thread| {
@@ -301,7 +311,8 @@ fn buffered_entries_are_seen_at_once_and_durable_after_a_flush() {
     assert_eq!(history.version().seq().0, 240);
     assert_eq!(history.at(At::Head).unwrap().len(), 240, "what was accepted is seen");
     history.flush().unwrap();
-    let crashed = History::options().open_storage(Arc::new(MemoryStorage::with_files(memory.files()))).unwrap();
+    let crashed =
+        History::options().open_storage(Arc::new(MemoryStorage::with_files(memory.files()))).unwrap();
     assert_eq!(crashed.version(), history.version(), "a flush makes it durable");
     check_log(&crashed, &told);
     drop(history);
@@ -330,4 +341,33 @@ fn many_histories_open_and_close_at_once() {
             });
         }
     });
+}
+
+#[test]
+fn vouching_never_comes_between_groups() {
+    let mut tuning = Tuning::default();
+    tuning.vouch_after = Duration::ZERO;
+    let memory = MemoryStorage::new();
+    let open = || History::options().tuning(tuning.clone()).open_storage(Arc::new(memory.clone())).unwrap();
+    let history = open();
+    let text = "x".repeat(600 << 10);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (history, text) = (history.clone(), text.as_str());
+            scope.spawn(move || {
+                for at in 0..6 {
+                    let large = history.change(&Author::user("alice"), "");
+                    let id = format!("{thread}-{at}");
+                    let ticket = large.add(Component::new(id, "part").field("text", text)).submit().unwrap();
+                    if at % 3 == 2 {
+                        ticket.wait().unwrap();
+                    }
+                }
+            });
+        }
+    });
+    history.flush().unwrap();
+    assert_eq!(history.verify().unwrap().entries, 24);
+    drop(history);
+    assert_eq!(open().verify().unwrap().entries, 24);
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flow_history_replay::{
-    Body, Chain, FRAME_HEADER_BYTES, FlowVersionId, Header, Intent, PushError, Pushed, SegmentReason, Seq,
-    State, Tops, content_of,
+    Body, Chain, EncodeError, FRAME_ENTRIES_MAX, FRAME_HEADER_BYTES, FlowVersionId, Header, Intent,
+    PAYLOAD_BYTES_MAX, PushError, Pushed, SegmentReason, Seq, State, Tops, content_of,
 };
 use parking_lot::MutexGuard;
 
@@ -145,15 +145,15 @@ impl Writer {
         }
         let group = Arc::clone(&building.open.group);
         let added = building.open.entries > before.entries;
-        if self.is_buffered() {
-            building.pending.clear();
+        if let Durability::Buffered { max_delay } = self.durability {
+            self.let_buffered(building, max_delay);
+            return Ok(ids);
         }
-        self.publish_if_buffered(&building);
         drop(building);
-        match self.durability {
-            Durability::Immediate if added => self.wait_for(&group)?,
-            Durability::Immediate => self.flush()?,
-            Durability::Buffered { .. } => {}
+        if added {
+            self.wait_for(&group)?;
+        } else {
+            self.flush()?;
         }
         Ok(ids)
     }
@@ -198,6 +198,12 @@ impl Writer {
             Taken::New(id) => id,
             Taken::Before(id) => return Ok(id),
         };
+        self.let_buffered(building, max_delay);
+        Ok(id)
+    }
+
+    /// Lets entries that were just pushed be buffered: visible now, and on the disk within the delay.
+    fn let_buffered(&self, mut building: MutexGuard<'_, Building>, max_delay: Duration) {
         // Nobody waits for a buffered entry: should it be refused later, the state is read back from the files. Keeping
         // what takes each one back would cost more than the rest of the append.
         building.pending.clear();
@@ -205,20 +211,13 @@ impl Writer {
         // Every entry is covered by a flush that begins after it came and within the delay.
         let first = !std::mem::replace(&mut building.flush_due, true);
         let many = building.full.len() > 1;
-        self.publish_if_buffered(&building);
+        self.published.publish(building.state.version());
         drop(building);
         if first {
             self.flush_in_background(max_delay);
         }
         if many {
             self.lead_in_background();
-        }
-        Ok(id)
-    }
-
-    fn publish_if_buffered(&self, building: &Building) {
-        if self.durability != Durability::Immediate {
-            self.published.publish(building.state.version());
         }
     }
 
@@ -245,6 +244,10 @@ impl Writer {
             self.joined.notify_one();
         }
         self.close_full_group(&mut building);
+        if self.is_buffered() {
+            building.pending.clear();
+            self.published.publish(building.state.version());
+        }
         Ok((group, id))
     }
 
@@ -365,6 +368,15 @@ fn push_entry(building: &mut Building, draft: Draft) -> Result<FlowVersionId, Er
     let length = u32::try_from(open.frame.len() - start - 4).unwrap_or(u32::MAX);
     if let Some(place) = open.frame.get_mut(start..start + 4) {
         place.copy_from_slice(&length.to_le_bytes());
+    }
+    if open.entries >= FRAME_ENTRIES_MAX || open.frame.len() > FRAME_HEADER_BYTES + PAYLOAD_BYTES_MAX {
+        open.frame.truncate(start);
+        building.state.take_back(pushed);
+        let (part, max) = match open.entries {
+            FRAME_ENTRIES_MAX.. => ("entries together", FRAME_ENTRIES_MAX as usize),
+            _ => ("bytes together", PAYLOAD_BYTES_MAX),
+        };
+        return Err(Error::Header(EncodeError::TooMany { part, max }));
     }
     open.entries += 1;
     building.waiting_bytes += open.frame.len() - start;

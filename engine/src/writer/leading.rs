@@ -155,11 +155,12 @@ impl Writer {
         }
 
         let mut building = self.building.lock();
-        let done: Vec<PushedEntry> = {
-            let kept = building.pending.len().min(entries as usize);
-            building.pending.drain(..kept).collect()
-        };
-        self.keep_recent(done);
+        // Of buffered entries nothing was kept.
+        if !self.is_buffered() {
+            let count = building.pending.len().min(entries as usize);
+            let done = building.pending.drain(..count).collect();
+            self.keep_recent(done);
+        }
         building.head = head;
         if building.spare.len() < SPARE_BUFFERS && frame.capacity() <= SPARE_BYTES_MAX {
             building.spare.push(frame);
@@ -220,7 +221,10 @@ impl Writer {
         if self.is_buffered() && !matches!(failure, Failure::Poisoned { .. }) {
             // Nothing was kept of buffered entries.
             match self.read_back.get().map(|read_back| read_back()) {
-                Some(Ok(state)) => held.state = state,
+                Some(Ok(state)) => {
+                    held.state = state;
+                    held.pending.clear();
+                }
                 other => {
                     let why = other.and_then(Result::err).map_or_else(String::new, |error| error.to_string());
                     failure = Failure::Poisoned { cause: format!("the log cannot be read back: {why}") };
@@ -233,6 +237,11 @@ impl Writer {
             held.state.take_back(entry.pushed);
         }
         let open = std::mem::replace(&mut held.open, OpenGroup::begin(&held.state, Vec::new()));
+        let checkpoints =
+            held.full.iter().any(|full| full.checkpoint.is_some()) || taken.checkpoint.is_some();
+        if checkpoints {
+            self.checkpoint.lock().under_way = false;
+        }
         let mut groups = vec![open.group, taken.group];
         groups.extend(held.full.drain(..).map(|full| full.group));
         held.needs_opened = held.needs_opened || held.reason == SegmentReason::Recovered;
@@ -248,7 +257,6 @@ impl Writer {
         if self.durability != Durability::Immediate {
             self.published.publish(held.state.version());
         }
-        self.checkpoint.lock().under_way &= taken.checkpoint.is_none();
         groups.iter().for_each(|group| group.settle(&outcome));
         self.ended.notify_all();
         drop(building);
