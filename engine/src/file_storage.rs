@@ -66,7 +66,8 @@ impl FileStorage {
     }
 
     fn open_plain(&self, file: &str, options: &mut OpenOptions) -> io::Result<File> {
-        let opened = self.plain(options).open(self.path(file))?;
+        let options = self.plain(options);
+        let opened = open_files::with_room(|| options.open(self.path(file)))?;
         if !opened.metadata()?.is_file() {
             return Err(io::Error::other("it is not a plain file"));
         }
@@ -123,13 +124,13 @@ fn write_at(file: &File, offset: u64, bytes: &[u8]) -> io::Result<usize> {
 
 /// Syncs a directory, so that the names in it stay. Elsewhere than on Unix a directory cannot be opened to be synced.
 fn sync_directory(directory: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
+    if cfg!(unix) { open_files::with_room(|| File::open(directory))?.sync_all() } else { Ok(()) }
 }
 
 impl Source for FileStorage {
     fn list(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in fs::read_dir(&self.directory)? {
+        for entry in open_files::with_room(|| fs::read_dir(&self.directory))? {
             // A name that is not Unicode is none of ours.
             names.extend(entry?.file_name().into_string().ok());
         }

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use crate::Error;
 use crate::storage::Storage;
+use crate::telemetry::{self, Phase};
 
 /// How many states are kept for the next question, which is often about a version near the last one.
 const STATES_KEPT: usize = 3;
@@ -137,6 +138,7 @@ impl Files {
         if let Some(near) = near.as_ref().filter(|near| near.seq == seq) {
             return Ok(Arc::clone(near));
         }
+        let _entered = telemetry::enter(Phase::Reconstruct);
         let mut checkpoints = self.checkpoints().unwrap_or_default();
         checkpoints.retain(|other| *other <= seq);
         let mut failure = None;

@@ -21,6 +21,7 @@ use crate::stamper::Stamper;
 use crate::stats::{Stats, sizes};
 use crate::storage::Storage;
 use crate::subscription::Subscription;
+use crate::telemetry::{self, Phase};
 use crate::undo::{self, Applied, Scope};
 use crate::verify::{Verified, verify};
 use crate::view::View;
@@ -96,6 +97,7 @@ impl History {
     }
 
     pub(crate) fn open_to_write(storage: Arc<dyn Storage>, options: &Options) -> Result<Self, Error> {
+        let _entered = telemetry::enter(Phase::Open);
         let files = Arc::new(Files::new(Arc::clone(&storage)));
         let start = recovery::open_to_write(&files, &options.clock, &options.tuning, !options.must_exist)?;
         let published = Arc::new(Published::new(start.state.version()));
@@ -539,6 +541,7 @@ fn checkpoint_when_due(writer: &Arc<Writer>, files: &Arc<Files>) {
         let (of_writer, files) = (of_writer.clone(), Arc::clone(&files));
         writer.background().soon(move || {
             let Some(writer) = of_writer.upgrade() else { return };
+            let _entered = telemetry::enter(Phase::Checkpoint);
             // One that cannot be written costs time when the history is read, and nothing else; it is tried again.
             let written = write_checkpoint(&files.storage, &state).ok();
             writer.checkpoint_done(written);

@@ -27,6 +27,7 @@
 //!
 //! The modules, in the order data flows through them:
 
+mod telemetry; //      spans and figures for the host's own tools
 mod error; //          what can go wrong, sorted by what the caller can do
 mod clock; //          the time, and random bytes
 mod tuning; //         sizes and waits

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io;
 use std::sync::{Arc, LazyLock};
 
 use parking_lot::Mutex;
@@ -64,6 +65,37 @@ pub(crate) fn forget_all(storage: u64) {
     let mut held = OPEN_FILES.lock();
     let gone = held.storages.remove(&storage).map_or(0, |files| files.len());
     held.count -= gone;
+}
+
+/// Makes room for one more descriptor where the process has none left; says whether there was any to close.
+fn make_room() -> bool {
+    let mut held = OPEN_FILES.lock();
+    let before = held.count;
+    // A few at a time, so that whoever opens many does not come back for each.
+    (0..8).for_each(|_| held.close_oldest());
+    held.count < before
+}
+
+/// Opens something; where the process has no descriptor left, some of those kept at hand are closed for it.
+pub(crate) fn with_room<T>(open: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match open() {
+            Err(error) if is_out_of_descriptors(&error) && make_room() => {}
+            other => return other,
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = error.raw_os_error();
+    errno == Some(Errno::MFILE.raw_os_error()) || errno == Some(Errno::NFILE.raw_os_error())
+}
+
+#[cfg(not(unix))]
+fn is_out_of_descriptors(_error: &io::Error) -> bool {
+    false
 }
 
 impl OpenFiles {

@@ -36,6 +36,12 @@ impl Published {
 
     /// Publishes a version. One thread at a time.
     pub(crate) fn publish(&self, id: FlowVersionId) {
+        let next = self.write(id);
+        self.announce(next);
+    }
+
+    /// Writes a version into the slot that comes next, which nothing leads to yet.
+    fn write(&self, id: FlowVersionId) -> u64 {
         let next = self.sequence.load(Ordering::Relaxed) + 1;
         let (high, low) = id.to_words();
         if let Some([high_word, low_word]) = self.slots.get((next % RING) as usize) {
@@ -45,6 +51,10 @@ impl Published {
             high_word.store(high, Ordering::Relaxed);
             low_word.store(low, Ordering::Relaxed);
         }
+        next
+    }
+
+    fn announce(&self, next: u64) {
         self.sequence.store(next, Ordering::Release);
     }
 
@@ -98,6 +108,20 @@ mod tests {
             (1..=200_000).for_each(|seq| published.publish(id(seq)));
             readers.into_iter().for_each(|reader| reader.join().unwrap());
         });
+    }
+
+    #[test]
+    fn a_writer_that_is_parked_while_it_publishes_holds_nobody_up() {
+        let published = Published::new(id(1));
+        for seq in 2..200 {
+            let next = published.write(id(seq));
+            // Parked here for as long as it takes: readers see what was published before, and do not wait.
+            std::thread::scope(|scope| {
+                scope.spawn(|| (0..50).for_each(|_| assert_eq!(published.load(), id(seq - 1))));
+            });
+            published.announce(next);
+            assert_eq!(published.load(), id(seq));
+        }
     }
 
     #[test]

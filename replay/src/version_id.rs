@@ -113,6 +113,37 @@ impl FromStr for FlowVersionId {
     }
 }
 
+#[cfg(feature = "uuid")]
+impl From<FlowVersionId> for uuid::Uuid {
+    fn from(id: FlowVersionId) -> Self {
+        uuid::Uuid::from_bytes(id.0)
+    }
+}
+
+#[cfg(feature = "uuid")]
+impl TryFrom<uuid::Uuid> for FlowVersionId {
+    type Error = ParseVersionIdError;
+
+    fn try_from(uuid: uuid::Uuid) -> Result<Self, Self::Error> {
+        Self::from_bytes(uuid.into_bytes()).ok_or(ParseVersionIdError)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for FlowVersionId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for FlowVersionId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::FlowVersionId;
@@ -134,6 +165,16 @@ mod tests {
             let other = FlowVersionId::new(Seq(7), &Chain(chain));
             assert_eq!(other != base, bit < 74, "{bit}");
         }
+    }
+
+    #[cfg(feature = "uuid")]
+    #[test]
+    fn is_a_uuid_to_the_uuid_crate_too() {
+        let id = FlowVersionId::new(Seq(42), &Chain::start(crate::HistoryId([3; 16])));
+        let uuid = uuid::Uuid::from(id);
+        assert_eq!((uuid.to_string(), uuid.get_version_num()), (id.to_string(), 8));
+        assert_eq!(FlowVersionId::try_from(uuid), Ok(id));
+        assert!(FlowVersionId::try_from(uuid::Uuid::nil()).is_err());
     }
 
     #[test]

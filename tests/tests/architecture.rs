@@ -137,6 +137,7 @@ fn the_file_system_has_one_door() {
             || path == "engine/src/open_files.rs"
             || ["cli/", "tests/", "benches/"].iter().any(|top| path.starts_with(top))
             || path.contains("/tests/")
+            || path.contains("/examples/")
     };
     let mut seen = 0;
     let mut found = Vec::new();
@@ -264,6 +265,8 @@ fn one_word_is_used_for_one_thing() {
         "commit" => {
             path == "engine/src/catalog.rs" || path.contains("/tests/") || path.starts_with("benches/")
         }
+        // A method of the metrics facade.
+        "record" => path == "engine/src/telemetry.rs",
         "provenance_event" | "provenance_events" => path.starts_with("cli/"),
         _ => path.starts_with("benches/"),
     };

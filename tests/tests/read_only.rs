@@ -93,7 +93,7 @@ fn a_directory_that_may_not_be_written_can_be_read() {
     ask_everything(&History::open_read_only(&path).unwrap());
     assert_eq!(listing(&path), before, "reading changed the directory");
     if std::fs::metadata("/proc/self").is_ok_and(|owner| owner.uid() == 0) {
-        skip("a directory of mode 0500", "root may write everything");
+        skip("a directory of mode 0500: root may write everything");
         return;
     }
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o500)).unwrap();

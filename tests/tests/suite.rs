@@ -20,5 +20,8 @@ mod flips; //         no damage is ever taken for a history
 mod read_only; //     reading never writes, and there is one writer
 mod bad_input; //     each bad input has its own error and leaves no trace
 mod threads; //       many threads, one order
+mod derived; //       checkpoints and the catalog cost time when missing, nothing else
+mod syncs; //         no acknowledgement before its sync
+mod frugality; //     an idle history costs a descriptor and little memory
 mod architecture; //  the sources keep the rules of the house
 mod golden; //        the format does not drift

@@ -14,6 +14,7 @@ use crate::active_segment::Beginning;
 use crate::error::is_full;
 use crate::group::{Failure, Group};
 use crate::storage::Failed;
+use crate::telemetry::{self, Phase};
 
 /// How many buffers of groups are kept for the next ones, and how large they may be: growing a new one for each group
 /// costs more than filling it.
@@ -131,6 +132,7 @@ impl Writer {
                 std::io::Error::other("this process was forked from the one that opened the history");
             return Err(Failed::write("write", "", 0)(source));
         }
+        let _entered = telemetry::enter(Phase::Sync);
         let mut segment = self.segment.lock();
         let Beginning { reason, seq, chain, log_time } = taken.beginning;
         segment.append(
@@ -143,6 +145,7 @@ impl Writer {
         )?;
         self.syncs.fetch_add(1, Ordering::Relaxed);
         self.log_bytes.store(segment.log_bytes(), Ordering::Relaxed);
+        telemetry::appended(taken.entries, segment.log_bytes());
         Ok(())
     }
 
