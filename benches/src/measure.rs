@@ -26,7 +26,7 @@ pub fn median(values: &[f64]) -> f64 {
 pub fn percentile(values: &[f64], percent: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    if sorted.len() % 2 == 0 && (percent - 50.0).abs() < f64::EPSILON {
+    if sorted.len().is_multiple_of(2) && (percent - 50.0).abs() < f64::EPSILON {
         let middle = sorted.len() / 2;
         if let (Some(low), Some(high)) = (sorted.get(middle.wrapping_sub(1)), sorted.get(middle)) {
             return f64::midpoint(*low, *high);

@@ -86,7 +86,14 @@ impl Table {
             true => "null".to_owned(),
             false => row.is_met().to_string(),
         };
-        eprintln!("{:<16} {value:.3} {} (target {}, {})", row.name, row.unit, row.target, row.beside);
+        writeln!(
+            io::stderr(),
+            "{:<16} {value:.3} {} (target {}, {})",
+            row.name,
+            row.unit,
+            row.target,
+            row.beside
+        )?;
         if let Some(file) = &mut self.json {
             let reduced = if row.reduced { ",\"reduced\":true" } else { "" };
             writeln!(
