@@ -51,6 +51,8 @@ pub(crate) struct Beginning {
     pub(crate) log_time: i64,
 }
 
+/// No segment is smaller, whatever the tuning: header, a little, and the room for closing.
+pub(crate) const SEGMENT_BYTES_MIN: u64 = 1 << 10;
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 /// The room that every segment keeps for the frame that says it was closed.
 const CLOSING_BYTES: u64 = flow_history_replay::CLOSING_BYTES as u64;
@@ -121,7 +123,7 @@ impl ActiveSegment {
             return Err(Failed::write("write", "", 0)(io::Error::other("there is no segment")));
         };
         encode_frame(frame, (kind, entries, first_seq), synced_seq, chain, &current.header, current.offset);
-        if current.offset + bytes > current.written_to && !closing {
+        if current.offset + bytes + CLOSING_BYTES > current.written_to && !closing {
             // A history that was closed has its last segment cut to what it holds; it is filled up again once.
             let capacity = Self::capacity_of(&self.tuning, current.header.number).max(current.offset + bytes);
             fill(&*self.storage, &current.file, current.written_to, capacity)?;
@@ -156,7 +158,8 @@ impl ActiveSegment {
 
     fn capacity_of(tuning: &Tuning, number: u64) -> u64 {
         let doublings = u32::try_from(number.saturating_sub(1)).unwrap_or(u32::MAX).min(32);
-        tuning.segment_bytes_first.saturating_mul(1 << doublings).min(tuning.segment_bytes_max)
+        let bytes = tuning.segment_bytes_first.saturating_mul(1 << doublings).min(tuning.segment_bytes_max);
+        bytes.clamp(SEGMENT_BYTES_MIN, flow_history_replay::SEGMENT_BYTES_MAX / 2)
     }
 
     /// Whether the current segment is more than half full and nothing is ready to follow it.

@@ -3,7 +3,7 @@
 use std::collections::BinaryHeap;
 use std::sync::{Arc, LazyLock};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -55,7 +55,8 @@ pub(crate) struct Background {
 #[derive(Default)]
 struct Own {
     waiting: usize,
-    closed: bool,
+    /// Nothing new is taken on; what is due is still done.
+    ending: bool,
 }
 
 impl Background {
@@ -65,11 +66,11 @@ impl Background {
     }
 
     /// Does this at a time, or soon after, unless the history is closed before.
-    pub(crate) fn at(&self, due: Instant, work: impl FnOnce() + Send + 'static) {
+    fn at(&self, due: Instant, work: impl FnOnce() + Send + 'static) {
         let own = Arc::clone(&self.own);
         {
             let mut held = own.0.lock();
-            if held.closed {
+            if held.ending {
                 return;
             }
             held.waiting += 1;
@@ -78,9 +79,7 @@ impl Background {
         let work = move || {
             // The history waits for this however it ends.
             let _done = Done(Arc::clone(&own));
-            if !own.0.lock().closed {
-                work();
-            }
+            work();
         };
         let mut pool = POOL.0.lock();
         let number = pool.next_number;
@@ -92,18 +91,26 @@ impl Background {
         POOL.1.notify_all();
     }
 
+    /// Does this after so long, or soon after that, unless the history is closed before.
+    pub(crate) fn after(&self, wait: Duration, work: impl FnOnce() + Send + 'static) {
+        // A wait that no clock can hold is as good as a year.
+        const A_YEAR: Duration = Duration::from_secs(365 * 86_400);
+        self.at(Instant::now() + wait.min(A_YEAR), work);
+    }
+
     /// Does this soon, unless the history is closed before.
     pub(crate) fn soon(&self, work: impl FnOnce() + Send + 'static) {
         self.at(Instant::now(), work);
     }
 
-    /// Waits until everything that is due is done; forgets what is not due yet.
+    /// Takes on nothing new, forgets what is not due yet, and waits until the rest is done.
     pub(crate) fn finish(&self) {
+        self.own.0.lock().ending = true;
         self.forget(Instant::now());
         let (own, changed) = &*self.own;
         let mut held = own.lock();
         while held.waiting > 0 && !on_background_thread() && POOL.0.lock().running {
-            changed.wait_for(&mut held, std::time::Duration::from_millis(50));
+            changed.wait_for(&mut held, Duration::from_millis(50));
         }
     }
 
@@ -130,7 +137,6 @@ impl Drop for Done {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        self.own.0.lock().closed = true;
         self.finish();
         POOL.0.lock().users -= 1;
         POOL.1.notify_all();

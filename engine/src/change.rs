@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use flow_history_flow::{
     Component, ComponentId, Flow, Misfit, Operation, Order, Path, Reason, Value, removal_of,
 };
-use flow_history_replay::{Author, Body, FlowVersionId, Header, Intent, Link, Request, Timestamp};
+use flow_history_replay::{Author, Body, FlowVersionId, Header, Intent, Link, Request, Seq, Timestamp};
 
 use crate::group::Ticket;
 use crate::writer::Draft;
@@ -219,7 +219,16 @@ impl ChangeBuilder {
         let operations = if self.removals.is_empty() {
             self.operations
         } else {
-            let flow = writer.to_plan_on(|state| state.flow.clone());
+            // A request that is repeated is worked out on the flow that the first one met, so that it is known again.
+            let key = self.about.idempotency_key.as_deref();
+            let (flow, first) = writer.to_plan_on(|state| {
+                let first = key.and_then(|key| state.keys.get(key)).map(|keyed| keyed.id.seq());
+                (state.flow.clone(), first)
+            });
+            let flow = match first.and_then(Seq::previous) {
+                Some(before) => self.history.at(before)?.to_flow()?,
+                None => flow,
+            };
             with_removals(self.operations, &self.removals, flow)?
         };
         Ok(self.about.into_draft(self.author, Intent::Edit, now, Body::Change(operations)))

@@ -75,8 +75,21 @@ impl Group {
     /// Tells everyone who waits without a thread, once. To be called without a lock held: callbacks are the host's.
     pub(crate) fn tell(&self, outcome: &Result<(), Failure>) {
         let waiting = std::mem::take(&mut *self.waiting.lock());
-        waiting.wakers.into_iter().for_each(Waker::wake);
-        waiting.callbacks.into_iter().for_each(|callback| callback(outcome.clone()));
+        // A host's callback that panics takes neither the others' answers nor the thread.
+        let guarded = |call: &mut dyn FnMut()| {
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
+        };
+        for waker in waiting.wakers {
+            guarded(&mut || waker.wake_by_ref());
+        }
+        for callback in waiting.callbacks {
+            let mut callback = Some(callback);
+            guarded(&mut || {
+                if let Some(callback) = callback.take() {
+                    callback(outcome.clone());
+                }
+            });
+        }
     }
 
     fn wake_on_end(&self, waker: &Waker) {

@@ -182,7 +182,10 @@ impl History {
         let draft = about.into_draft(author, Intent::Mark, || writer.clock().now(), Body::Mark(mark));
         let marked = writer.append(draft)?;
         if let Some((id, _in_order)) = runs {
-            self.shared.running.publish(id);
+            // A repeated request is answered with its first result, which may have been overtaken since.
+            if self.last_head().marks.running == Some(id.seq()) {
+                self.shared.running.publish(id);
+            }
         }
         Ok(marked)
     }

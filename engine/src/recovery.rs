@@ -169,7 +169,7 @@ fn create(storage: &Arc<dyn Storage>, clock: &Arc<dyn Clock>, tuning: &Tuning) -
         log_time: 0,
     };
     let pool = FileName::PoolSegment(1);
-    fill_new(&**storage, pool, tuning.segment_bytes_first)?;
+    fill_new(&**storage, pool, tuning.segment_bytes_first.max(crate::active_segment::SEGMENT_BYTES_MIN))?;
     let (pool, segment) = (pool.to_string(), FileName::RawSegment(1).to_string());
     write_all(&**storage, &pool, 0, &header.encode()).map_err(Failed::write("write", &pool, 0))?;
     // ORDER: segment, its name, then the identity: while there is no identity there is no history, and nothing that

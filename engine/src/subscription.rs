@@ -44,7 +44,8 @@ impl Subscription {
     /// # Errors
     /// As [`Subscription::try_next`].
     pub fn next_within(&mut self, at_most: Duration) -> Result<Option<Arc<Entry>>, Error> {
-        self.next_until(Instant::now() + at_most).map(|(entry, _)| entry)
+        const A_YEAR: Duration = Duration::from_secs(365 * 86_400);
+        self.next_until(Instant::now() + at_most.min(A_YEAR)).map(|(entry, _)| entry)
     }
 
     /// The next entry, and whether there may be more where there is none.

@@ -64,12 +64,12 @@ fn take(history: &History, author: &Author, intent: Intent) -> Result<Applied, E
     let writer = history.writer()?;
     let mut result = Err(Error::NothingToUndo);
     for _ in 0..TRIES_MAX {
-        let (stacks_flow, stacks, flow, frozen) = writer.to_plan_on(|state| {
-            (state.stacks.flow, state.stacks.clone(), state.flow.clone(), state.marks.frozen)
+        let (planned_on, stacks, flow, frozen) = writer.to_plan_on(|state| {
+            (state.version(), state.stacks.clone(), state.flow.clone(), state.marks.frozen)
         });
         let top = match intent {
-            Intent::Undo => stacks_flow.undo.ok_or(Error::NothingToUndo)?,
-            _ => stacks_flow.redo.ok_or(Error::NothingToRedo)?,
+            Intent::Undo => stacks.flow.undo.ok_or(Error::NothingToUndo)?,
+            _ => stacks.flow.redo.ok_or(Error::NothingToRedo)?,
         };
         if let Some(at) = frozen.filter(|at| top < *at) {
             return Err(Error::Frozen { at });
@@ -85,7 +85,7 @@ fn take(history: &History, author: &Author, intent: Intent) -> Result<Applied, E
             header,
             body: Body::Change(operations.clone()),
             expected: None,
-            planned_on: Some(stacks_flow),
+            planned_on: Some(planned_on),
         };
         result = writer.append(draft).map(|version| Applied { version, operations, taken: top });
         if !matches!(result, Err(Error::Conflict { .. })) {
@@ -167,6 +167,11 @@ pub(crate) fn restore(
         let (flow, head) = writer.to_plan_on(|state| (state.flow.clone(), state.version()));
         let operations = restoring(&flow, &view.flow);
         if operations.is_empty() {
+            // What it is so already in may still be on its way to the disk.
+            writer.flush()?;
+            if writer.head().id != head {
+                continue;
+            }
             return Ok(Applied { version: head, operations, taken: view.seq() });
         }
         let mut header = Header::new(Arc::new(author.clone()), Intent::Restore, writer.clock().now());

@@ -197,6 +197,7 @@ impl Log {
             seq: header.first_seq.previous().unwrap_or_default(),
             chain: header.chain,
             segment: SegmentBytes { header, bytes },
+            source: Arc::clone(&self.source),
             next: self.segments.get(index + 1).map(|next| next.header.clone()),
             reaches: self.identity.reaches,
             file: name,
@@ -214,6 +215,7 @@ pub const CLOSING_BYTES: usize = crate::FRAME_HEADER_BYTES + crate::FRAME_ALIGN;
 /// The frames of one segment, one after the other, each checked by its checksums and its place.
 pub(crate) struct Walk {
     pub(crate) segment: SegmentBytes,
+    source: Arc<dyn Source>,
     pub(crate) file: String,
     next: Option<SegmentHeader>,
     reaches: Seq,
@@ -257,10 +259,17 @@ impl Walk {
                 // Whoever writes does so into a file that was lengthened before, and keeps room behind; only closing cuts it.
                 let left = self.segment.bytes.len().saturating_sub(self.offset);
                 let open = self.last_kind != Some(crate::FrameKind::Closed);
-                if open && (left < CLOSING_BYTES || what == What::TooShort) {
+                let cut = open && (left < CLOSING_BYTES || what == What::TooShort);
+                let lost =
+                    expected <= self.reaches || self.segment.vouched_later(self.offset, expected).is_some();
+                if (cut || lost) && self.has_changed()? {
+                    // Somebody writes it: what was read was half old, half new.
+                    return self.next_frame();
+                }
+                if cut {
                     return Err(damaged(&self.file, self.offset, What::TooShort));
                 }
-                if expected <= self.reaches || self.segment.vouched_later(self.offset, expected).is_some() {
+                if lost {
                     return Err(damaged(&self.file, self.offset, lost_or(what)));
                 }
                 self.done = true;
@@ -268,6 +277,15 @@ impl Walk {
             }
         };
         self.accept(header, payload).map(Some)
+    }
+
+    /// Reads the segment again, and says whether it is another than it was.
+    fn has_changed(&mut self) -> Result<bool, LogError> {
+        let bytes = read_file(&*self.source, &self.file, SEGMENT_BYTES_MAX)?
+            .ok_or_else(|| LogError::damaged(&self.file, 0, None, What::Missing))?;
+        let changed = bytes != self.segment.bytes;
+        self.segment.bytes = bytes;
+        Ok(changed)
     }
 
     fn accept(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flow_history_replay::{
     Body, Chain, EncodeError, FRAME_ENTRIES_MAX, FRAME_HEADER_BYTES, FlowVersionId, Header, Intent,
-    PAYLOAD_BYTES_MAX, PushError, Pushed, SegmentReason, Seq, State, Tops, content_of,
+    PAYLOAD_BYTES_MAX, PushError, Pushed, SegmentReason, Seq, State, content_of,
 };
 use parking_lot::MutexGuard;
 
@@ -35,6 +35,10 @@ pub(super) struct Building {
     pub(super) leading: bool,
     /// Whether entries were handed over while somebody led, that nobody may be waiting for.
     pub(super) unattended: bool,
+    /// The group that is being led.
+    pub(super) led: Option<Arc<Group>>,
+    /// Whether work that will lead is on its way.
+    pub(super) lead_due: bool,
     /// Whether a flush of buffered entries is on its way.
     pub(super) flush_due: bool,
     /// The size of the last group, whose members a leader expects back.
@@ -84,8 +88,8 @@ pub(crate) struct Draft {
     pub(crate) header: Header,
     pub(crate) body: Body,
     pub(crate) expected: Option<FlowVersionId>,
-    /// What must still be on top of the flow's stacks: an undo that was planned on another top is planned again.
-    pub(crate) planned_on: Option<Tops>,
+    /// The version, durable or not, that it was planned on: an undo that was planned on another one is planned again.
+    pub(crate) planned_on: Option<FlowVersionId>,
 }
 
 /// What became of a draft.
@@ -94,6 +98,13 @@ enum Taken {
     New(FlowVersionId),
     /// It repeats a request that was taken before, by its idempotency key.
     Before(FlowVersionId),
+}
+
+impl Building {
+    /// Whether anything waits for a leader.
+    pub(super) fn has_gathered(&self) -> bool {
+        self.open.entries > 0 || !self.full.is_empty()
+    }
 }
 
 impl OpenGroup {
@@ -145,6 +156,7 @@ impl Writer {
         }
         let group = Arc::clone(&building.open.group);
         let added = building.open.entries > before.entries;
+        self.close_full_group(&mut building);
         if let Durability::Buffered { max_delay } = self.durability {
             self.let_buffered(building, max_delay);
             return Ok(ids);
@@ -175,11 +187,14 @@ impl Writer {
             let group = match building.full.back() {
                 _ if building.open.entries > 0 => Arc::clone(&building.open.group),
                 Some(last) => Arc::clone(&last.group),
-                None if building.leading => {
-                    self.ended.wait(&mut building);
-                    continue;
-                }
-                None => return Ok(()),
+                None => match &building.led {
+                    Some(led) => Arc::clone(led),
+                    None if building.leading => {
+                        self.ended.wait(&mut building);
+                        continue;
+                    }
+                    None => return Ok(()),
+                },
             };
             drop(building);
             return self.wait_for(&group);
@@ -231,9 +246,13 @@ impl Writer {
         let id = match self.push(&mut building, draft)? {
             Taken::New(id) => id,
             Taken::Before(id) => {
-                // The first request may still be on its way to the disk; this one is answered when it has arrived.
+                // The first request may still be on its way to the disk; this one is answered when it has arrived, and
+                // fails as that one did.
                 drop(building);
                 self.flush()?;
+                if self.building.lock().durable < id.seq() {
+                    return Err(Error::Conflict { expected: id, actual: self.published.load() });
+                }
                 let group = Group::default();
                 group.settle(&Ok(()));
                 return Ok((Arc::new(group), id));
@@ -289,7 +308,7 @@ impl Writer {
             return Err(Error::KeyReused { key: key.to_string(), first: first.id });
         }
         let actual = building.state.version();
-        let moved = draft.planned_on.is_some_and(|tops| tops != building.state.stacks.flow);
+        let moved = draft.planned_on.is_some_and(|version| version != actual);
         match draft.expected {
             Some(expected) if expected != actual => {
                 let actual = if self.is_buffered() { actual } else { building.head.id };

@@ -16,6 +16,8 @@ use crate::group::{Failure, Group};
 use crate::storage::Failed;
 use crate::telemetry::{self, Phase};
 
+/// The longest wait for a group's members to come back that makes any sense.
+const REJOIN_WAIT_MAX: Duration = Duration::from_secs(1);
 /// How many buffers of groups are kept for the next ones, and how large they may be: growing a new one for each group
 /// costs more than filling it.
 const SPARE_BUFFERS: usize = 2;
@@ -49,7 +51,7 @@ impl Writer {
     /// Has what gathered taken to the disk, where nobody does so already.
     pub(super) fn lead_in_background(&self) {
         let mut building = self.building.lock();
-        if building.open.entries == 0 && building.full.is_empty() {
+        if !building.has_gathered() {
             return;
         }
         if building.leading {
@@ -57,11 +59,15 @@ impl Writer {
             building.unattended = true;
             return;
         }
-        building.leading = true;
+        // Leadership is taken when the work begins, not before: the thread may be waiting for somebody to lead.
+        if std::mem::replace(&mut building.lead_due, true) {
+            return;
+        }
         drop(building);
         let writer = self.own.clone();
         self.background.soon(move || {
             if let Some(writer) = writer.upgrade() {
+                writer.building.lock().lead_due = false;
                 writer.lead_until_empty();
             }
         });
@@ -69,7 +75,7 @@ impl Writer {
 
     pub(super) fn flush_in_background(&self, after: Duration) {
         let writer = self.own.clone();
-        self.background.at(Instant::now() + after, move || {
+        self.background.after(after, move || {
             if let Some(writer) = writer.upgrade() {
                 writer.building.lock().flush_due = false;
                 // What it could not write, the next caller is told.
@@ -80,13 +86,16 @@ impl Writer {
 
     fn lead_until_empty(&self) {
         loop {
-            let building = self.building.lock();
-            self.lead(building);
             let mut building = self.building.lock();
-            if building.leading || (building.open.entries == 0 && building.full.is_empty()) {
+            if building.leading {
+                building.unattended = true;
+                return;
+            }
+            if !building.has_gathered() {
                 return;
             }
             building.leading = true;
+            self.lead(building);
         }
     }
 
@@ -95,7 +104,7 @@ impl Writer {
         // The members of the last group are on their way back with their next entries; a group that waits for them for
         // a moment holds twice as many. Whoever was alone has nobody to wait for.
         if building.full.is_empty() && building.last_group > 1 && !self.tuning.rejoin_wait.is_zero() {
-            let deadline = Instant::now() + self.tuning.rejoin_wait;
+            let deadline = Instant::now() + self.tuning.rejoin_wait.min(REJOIN_WAIT_MAX);
             while building.open.entries < building.last_group && building.full.is_empty() {
                 if self.joined.wait_until(&mut building, deadline).timed_out() {
                     break;
@@ -113,6 +122,7 @@ impl Writer {
             return;
         };
         let synced = building.durable;
+        building.led = Some(Arc::clone(&taken.group));
         drop(building);
 
         let written = self.write(&mut taken, synced);
@@ -152,11 +162,6 @@ impl Writer {
     fn succeed(&self, taken: TakenGroup) {
         let TakenGroup { group, frame, payload_bytes, entries, last_seq, head, checkpoint, .. } = taken;
         let id = head.id;
-        if self.durability == Durability::Immediate {
-            // ORDER: published after the sync: no version is ever seen that a crash can take back.
-            self.published.publish(id);
-        }
-
         let mut building = self.building.lock();
         // Of buffered entries nothing was kept.
         if !self.is_buffered() {
@@ -165,12 +170,18 @@ impl Writer {
             self.keep_recent(done);
         }
         building.head = head;
+        if self.durability == Durability::Immediate {
+            // ORDER: published after the sync: no version is ever seen that a crash can take back. And with the head, so
+            // that whoever sees the version can ask for it.
+            self.published.publish(id);
+        }
         if building.spare.len() < SPARE_BUFFERS && frame.capacity() <= SPARE_BYTES_MAX {
             building.spare.push(frame);
         }
         building.durable = last_seq;
         building.last_group = entries;
         building.leading = false;
+        building.led = None;
         building.reason = SegmentReason::Full;
         building.waiting_bytes = building.waiting_bytes.saturating_sub(payload_bytes);
         let outcome = Ok(());
@@ -261,7 +272,9 @@ impl Writer {
             self.published.publish(held.state.version());
         }
         groups.iter().for_each(|group| group.settle(&outcome));
+        held.led = None;
         self.ended.notify_all();
+        self.advanced.notify_all();
         drop(building);
         groups.iter().for_each(|group| group.tell(&outcome));
     }

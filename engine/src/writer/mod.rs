@@ -135,6 +135,8 @@ impl Writer {
                 leading: false,
                 unattended: false,
                 flush_due: false,
+                lead_due: false,
+                led: None,
                 last_group: 1,
                 waiting_bytes: 0,
                 reason: start.reason,

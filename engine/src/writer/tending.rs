@@ -61,7 +61,7 @@ impl Writer {
         }
         if !self.vouching.swap(true, Ordering::Relaxed) {
             let writer = self.own.clone();
-            self.background.at(Instant::now() + self.tuning.vouch_after, move || {
+            self.background.after(self.tuning.vouch_after, move || {
                 if let Some(writer) = writer.upgrade() {
                     writer.vouching.store(false, Ordering::Relaxed);
                     writer.vouch();
@@ -75,12 +75,10 @@ impl Writer {
         let mut building = self.building.lock();
         // An idle history holds no memory that it can do without.
         building.spare.clear();
-        if building.leading
-            || building.poison.is_some()
-            || building.closed
-            || building.open.entries > 0
-            || !building.full.is_empty()
-        {
+        if building.poison.is_some() || building.closed {
+            return;
+        }
+        if building.leading || building.has_gathered() {
             drop(building);
             self.tend();
             return;
@@ -101,7 +99,9 @@ impl Writer {
         // it must stand behind every entry.
         let mut building = self.building.lock();
         if std::mem::replace(&mut building.closed, true) {
-            return Ok(());
+            // Another handle closes it, or did: what that is waiting for is waited for here too.
+            drop(building);
+            return self.flush();
         }
         drop(building);
         let flushed = self.flush();
@@ -135,7 +135,8 @@ impl Writer {
             if building.durable > after {
                 return Some(building.durable);
             }
-            if building.closed || building.poison.is_some() {
+            let settled = !building.leading && !building.has_gathered();
+            if (building.closed && settled) || building.poison.is_some() {
                 return None;
             }
             if self.advanced.wait_until(&mut building, deadline).timed_out() {
