@@ -82,7 +82,7 @@ fn changes_appended_together_are_accepted_together_by_one_sync() {
 fn a_subscriber_gets_every_entry_once_whether_past_or_live_and_ends_with_the_history() {
     let (_, history, alice) = with_pump();
     (0..500_u64)
-        .for_each(|rate| drop(history.change(&alice, "").set("pump-1", "rate", rate).append().unwrap()));
+        .for_each(|rate| _ = history.change(&alice, "").set("pump-1", "rate", rate).append().unwrap());
     let subscribers: Vec<_> = [0_u64, 1, 250, 501]
         .into_iter()
         .map(|after| {
@@ -103,7 +103,7 @@ fn a_subscriber_gets_every_entry_once_whether_past_or_live_and_ends_with_the_his
         })
         .collect();
     (500..1_000_u64)
-        .for_each(|rate| drop(history.change(&alice, "").set("pump-1", "rate", rate).append().unwrap()));
+        .for_each(|rate| _ = history.change(&alice, "").set("pump-1", "rate", rate).append().unwrap());
     history.mark(&alice, Mark::Deploy).unwrap();
     history.close().unwrap();
     for subscriber in subscribers {
