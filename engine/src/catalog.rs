@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use flow_history_replay::{FileName, Log, Seq, State};
+use flow_history_replay::{FileName, Log, Seq, State, read_up_to};
 use redb::{Database, ReadableDatabase, StorageBackend, TableDefinition};
 
 use crate::storage::Storage;
@@ -43,14 +43,10 @@ impl StorageBackend for Backend {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let mut filled = 0;
-        while let Some(rest) = out.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match self.storage.read_at(&self.file, offset + filled as u64, rest)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                count => filled += count,
-            }
+        match read_up_to(&*self.storage, &self.file, offset, out)? {
+            count if count == out.len() => Ok(()),
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
         }
-        Ok(())
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {

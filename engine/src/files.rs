@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use flow_history_checkpoint::{Checkpoint, ReadAt};
-use flow_history_replay::{FileName, Log, LogError, Replay, Seq, Source, State, What};
+use flow_history_replay::{FileName, Log, LogError, Replay, Seq, Source, State, What, read_up_to};
 use parking_lot::Mutex;
 
 use crate::Error;
@@ -32,37 +32,14 @@ struct StoredFile {
 
 impl ReadAt for StoredFile {
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let mut filled = 0;
-        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match self.storage.read_at(&self.file, offset + filled as u64, rest) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        match read_up_to(&*self.storage, &self.file, offset, buffer)? {
+            count if count == buffer.len() => Ok(()),
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
         }
-        Ok(())
     }
 
     fn len(&self) -> io::Result<u64> {
         self.storage.len(&self.file)
-    }
-}
-
-/// Storage as the log crate reads it.
-struct AsSource(Arc<dyn Storage>);
-
-impl Source for AsSource {
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.0.list()
-    }
-
-    fn len(&self, file: &str) -> io::Result<u64> {
-        self.0.len(file)
-    }
-
-    fn read_at(&self, file: &str, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read_at(file, offset, buffer)
     }
 }
 
@@ -86,7 +63,8 @@ impl Files {
     }
 
     pub(crate) fn open_log(&self) -> Result<Log, LogError> {
-        Log::open(Arc::new(AsSource(Arc::clone(&self.storage))))
+        let source: Arc<dyn Source> = self.storage.clone();
+        Log::open(source)
     }
 
     pub(crate) fn log(&self) -> Result<Log, Error> {

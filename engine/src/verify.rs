@@ -1,7 +1,7 @@
 //! Reading everything, and saying what was found.
 
 use flow_history_flow::StateHash;
-use flow_history_replay::{Chain, FileName, FlowVersionId, HistoryId, Replay, Seq, Tail};
+use flow_history_replay::{Chain, FileName, FlowVersionId, HistoryId, Replay, Seq, Tail, read_up_to};
 
 use crate::Error;
 use crate::catalog::{Watermark, watermark};
@@ -118,12 +118,8 @@ fn read_watermark(files: &Files, history: HistoryId) -> Watermark {
         return Watermark::Unknown;
     }
     let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
-    let mut filled = 0;
-    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match files.storage.read_at(&name, filled as u64, rest) {
-            Ok(0) | Err(_) => return Watermark::Unknown,
-            Ok(count) => filled += count,
-        }
+    if !read_up_to(&*files.storage, &name, 0, &mut bytes).is_ok_and(|count| count == bytes.len()) {
+        return Watermark::Unknown;
     }
     let copy = crate::MemoryStorage::with_files([(name, bytes)].into());
     let storage: std::sync::Arc<dyn crate::Storage> = std::sync::Arc::new(copy);

@@ -58,7 +58,7 @@ pub use crate::log::{CLOSING_BYTES, Log, SegmentSummary};
 pub use crate::replay::Replay;
 pub use crate::segment::{Ending, SegmentHeader, SegmentReason, Tail};
 pub use crate::seq::Seq;
-pub use crate::source::{MemorySource, Source};
+pub use crate::source::{MemorySource, Source, read_up_to};
 pub use crate::stacks::{Beneath, Stacks, Tops};
 pub use crate::state::{Marks, PushError, Pushed, State};
 pub use crate::time::Timestamp;

@@ -25,12 +25,10 @@ pub trait Source: Send + Sync {
 }
 
 /// Reads until the buffer is full or the file ends; returns how many bytes came. Interrupted reads are read again.
-pub(crate) fn read_up_to(
-    source: &dyn Source,
-    file: &str,
-    offset: u64,
-    buffer: &mut [u8],
-) -> io::Result<usize> {
+///
+/// # Errors
+/// As [`Source::read_at`].
+pub fn read_up_to(source: &dyn Source, file: &str, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match source.read_at(file, offset + filled as u64, rest) {
