@@ -470,6 +470,7 @@ impl History {
             checkpoints: sizes.checkpoints,
             checkpoint_lag: seq.0.saturating_sub(sizes.newest_checkpoint),
             log_bytes: sizes.log_bytes,
+            log_bytes_used: self.writer().map_or(0, |writer| writer.log_bytes()),
             checkpoint_bytes: sizes.checkpoint_bytes,
             catalog_bytes: sizes.catalog_bytes,
             total_bytes: sizes.total_bytes,
@@ -542,7 +543,7 @@ fn checkpoint_when_due(writer: &Arc<Writer>, files: &Arc<Files>) {
     writer.when_checkpoint_due(move |state| {
         let Some(writer) = of_writer.upgrade() else { return };
         let (of_writer, files) = (of_writer.clone(), Arc::clone(&files));
-        writer.background().soon(move || {
+        writer.background().at_leisure(move || {
             let Some(writer) = of_writer.upgrade() else { return };
             let _entered = telemetry::enter(Phase::Checkpoint);
             // One that cannot be written costs time when the history is read, and nothing else; it is tried again.

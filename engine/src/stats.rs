@@ -28,8 +28,10 @@ pub struct Stats {
     pub checkpoints: usize,
     /// Entries behind the newest checkpoint.
     pub checkpoint_lag: u64,
-    /// Bytes of the log's files.
+    /// Bytes of the log's files, with the room that is kept ready behind the last entry.
     pub log_bytes: u64,
+    /// Bytes of the log that hold something; zero where the handle only reads.
+    pub log_bytes_used: u64,
     /// Bytes of the checkpoints.
     pub checkpoint_bytes: u64,
     /// Bytes of the catalog.

@@ -130,7 +130,7 @@ impl Flow {
     }
 
     fn edit(&mut self, slot: Slot, path: &Path, edit: &Edit) -> Result<Edit, Reason> {
-        let deep = !path.steps.is_empty();
+        let deep = !path.steps.is_empty() || matches!(edit, Edit::Splice(_));
         let held = self.components.get_mut(&slot).ok_or(Reason::Missing)?;
         let component = Arc::make_mut(held);
         let inverse = edit_fields(&mut component.fields, path, edit)?;
@@ -241,26 +241,33 @@ fn check_path(path: &Path) -> Result<(), Reason> {
 }
 
 /// Edits the value at a path and returns the edit that takes it back.
-fn edit_fields(fields: &mut Map, path: &Path, edit: &Edit) -> Result<Edit, Reason> {
+pub(crate) fn edit_fields(fields: &mut Map, path: &Path, edit: &Edit) -> Result<Edit, Reason> {
     let no_such_path = || Reason::NoSuchPath { path: path.clone() };
+    if let Edit::Splice(splices) = edit {
+        let held = value_at(fields, &path.field, &path.steps).ok_or_else(no_such_path)?;
+        let Value::Text(before) = held else { return Err(no_such_path()) };
+        let after = splices.apply(before).map_err(|_| Reason::OtherText { path: path.clone() })?;
+        // What it was is at hand whole, and takes no more room than it did.
+        return Ok(Edit::Put(std::mem::replace(held, Value::Text(after))));
+    }
     let Some((last, inner)) = path.steps.split_last() else {
         return edit_key(fields, &path.field, edit).ok_or_else(no_such_path);
     };
-    let mut at = fields.get_mut(&path.field).ok_or_else(no_such_path)?;
-    for step in inner {
-        at = match (at, step) {
-            (Value::Map(map), Step::Key(key)) => map.get_mut(key),
-            (Value::List(list), Step::Index(index)) => list.get_mut(*index as usize),
-            _ => None,
-        }
-        .ok_or_else(no_such_path)?;
-    }
+    let at = value_at(fields, &path.field, inner).ok_or_else(no_such_path)?;
     match (at, last) {
         (Value::Map(map), Step::Key(key)) => edit_key(map, key, edit),
         (Value::List(list), Step::Index(index)) => edit_element(list, *index as usize, edit),
         _ => None,
     }
     .ok_or_else(no_such_path)
+}
+
+fn value_at<'f>(fields: &'f mut Map, field: &str, steps: &[Step]) -> Option<&'f mut Value> {
+    steps.iter().try_fold(fields.get_mut(field)?, |at, step| match (at, step) {
+        (Value::Map(map), Step::Key(key)) => map.get_mut(key),
+        (Value::List(list), Step::Index(index)) => list.get_mut(*index as usize),
+        _ => None,
+    })
 }
 
 fn edit_key(map: &mut Map, key: &crate::Name, edit: &Edit) -> Option<Edit> {
@@ -275,6 +282,8 @@ fn edit_key(map: &mut Map, key: &crate::Name, edit: &Edit) -> Option<Edit> {
             Some((at, before)) => Edit::Place(position(at)?, before),
             None => Edit::Clear,
         },
+        // Told apart before: it needs the value, not its place.
+        Edit::Splice(_) => return None,
     })
 }
 
@@ -290,7 +299,7 @@ fn edit_element(list: &mut Vec<Value>, index: usize, edit: &Edit) -> Option<Edit
             Some(Edit::Clear)
         }
         Edit::Clear if index < list.len() => Some(Edit::Place(0, list.remove(index))),
-        Edit::Place(..) | Edit::Clear => None,
+        Edit::Place(..) | Edit::Clear | Edit::Splice(_) => None,
     }
 }
 

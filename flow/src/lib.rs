@@ -31,6 +31,8 @@ mod operation; //  Add, Remove, Set, Move
 mod misfit; //     why an operation does not fit a flow
 mod flow; //       the graph at one version
 mod apply; //      an operation onto a flow, and its inverse
+mod alone; //      one component followed through operations, without its flow
+mod splice; //     one long text as an edit of another
 mod removal; //    what goes with a component that is removed
 mod edits; //      the edits that turn one value into another
 mod diff; //       the operations that turn one flow into another
@@ -54,6 +56,7 @@ pub use crate::operation::{Edit, Operation};
 pub use crate::order::Order;
 pub use crate::path::{Path, Step};
 pub use crate::removal::removal_of;
+pub use crate::splice::{SPLICED_BYTES_MIN, SPLICES_MAX, Splice, Splices, splice_long_texts};
 pub use crate::value::{SecretRef, Value};
 
 /// Id of the one component that holds what belongs to the whole document.

@@ -34,7 +34,7 @@ use bincode::error::{DecodeError, EncodeError as BincodeError};
 use bincode::{BorrowDecode, Decode, Encode};
 use flow_history_flow::{
     CHANGE_OPERATIONS_MAX, Component, ComponentId, Edit, Flow, Map, NESTING_MAX, Name, Operation, Order,
-    Path, Slot, Step,
+    Path, Slot, Splice, Splices, Step,
 };
 
 use crate::keys::{Keyed, Keys};
@@ -273,6 +273,27 @@ enum EditBytes {
     Put(ValueBytes),
     Place(u32, ValueBytes),
     Clear,
+    Splice(SplicesBytes),
+}
+
+/// What turns a long text into another: the first 8 bytes of the BLAKE3 of the result, then its pieces, each the bytes
+/// that stay since the one before, the bytes that go, and the text that comes.
+#[derive(Encode, Decode)]
+struct SplicesBytes {
+    result: [u8; 8],
+    pieces: Row<(u32, u32, Text)>,
+}
+
+impl SplicesBytes {
+    fn of(splices: &Splices) -> Self {
+        let piece = |piece: &Splice| (piece.keep, piece.remove, Text(Arc::clone(&piece.insert)));
+        Self { result: splices.result, pieces: Row(splices.pieces.iter().map(piece).collect()) }
+    }
+
+    fn into_splices(self) -> Splices {
+        let piece = |(keep, remove, insert): (u32, u32, Text)| Splice { keep, remove, insert: insert.0 };
+        Splices { pieces: self.pieces.0.into_iter().map(piece).collect(), result: self.result }
+    }
 }
 
 #[derive(Encode, Decode)]
@@ -661,6 +682,7 @@ impl EntryEncoder {
                     Edit::Put(value) => EditBytes::Put(token::to_tokens(value, flow)),
                     Edit::Place(at, value) => EditBytes::Place(*at, token::to_tokens(value, flow)),
                     Edit::Clear => EditBytes::Clear,
+                    Edit::Splice(splices) => EditBytes::Splice(SplicesBytes::of(splices)),
                 },
             },
             Operation::Move { id, parent, order } => OperationBytes::Move {
@@ -881,6 +903,7 @@ fn decode_operation(
                 EditBytes::Put(value) => Edit::Put(token::from_tokens(value, refs)?),
                 EditBytes::Place(at, value) => Edit::Place(at, token::from_tokens(value, refs)?),
                 EditBytes::Clear => Edit::Clear,
+                EditBytes::Splice(splices) => Edit::Splice(splices.into_splices()),
             },
         },
         OperationBytes::Move { slot, parent, order: key } => {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flow_history_flow::splice_long_texts;
 use flow_history_replay::{
     Body, Chain, EncodeError, FRAME_ENTRIES_MAX, FRAME_HEADER_BYTES, FlowVersionId, Header, Intent,
     PAYLOAD_BYTES_MAX, PushError, Pushed, SegmentReason, Seq, State, content_of,
@@ -367,7 +368,11 @@ impl Writer {
 }
 
 fn push_entry(building: &mut Building, draft: Draft) -> Result<FlowVersionId, Error> {
-    let Draft { mut header, body, expected, .. } = draft;
+    let Draft { mut header, mut body, expected, .. } = draft;
+    // A repeated request is known by its content, which must not depend on what it was made of.
+    if let (Body::Change(operations), None) = (&mut body, &header.idempotency_key) {
+        splice_long_texts(operations, &building.state.flow);
+    }
     header.expected_base = expected.map(|expected| expected.seq());
     let open = &mut building.open;
     let start = open.frame.len();
