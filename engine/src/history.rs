@@ -301,6 +301,7 @@ impl History {
     ///
     /// Under the default durability it never names a version that a crash can take back.
     #[must_use]
+    #[inline]
     pub fn version(&self) -> FlowVersionId {
         self.shared.published.load()
     }

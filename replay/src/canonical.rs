@@ -526,8 +526,8 @@ impl LinkBytes {
             Link::Reverts(seq) => LinkBytes::Reverts(seq.0),
             Link::Restores(seq) => LinkBytes::Restores(seq.0),
             Link::Supersedes(seq) => LinkBytes::Supersedes(seq.0),
-            Link::CopiedFrom(id) => LinkBytes::CopiedFrom(*id.as_bytes()),
-            Link::MergedFrom(id) => LinkBytes::MergedFrom(*id.as_bytes()),
+            Link::CopiedFrom(id) => LinkBytes::CopiedFrom(id.to_bytes()),
+            Link::MergedFrom(id) => LinkBytes::MergedFrom(id.to_bytes()),
             Link::SameComponent { old, new } => LinkBytes::SameComponent { old: old.0, new: new.0 },
         }
     }
@@ -985,7 +985,7 @@ impl State {
             keys: Row(self
                 .keys
                 .iter()
-                .map(|keyed| (Text(Arc::clone(&keyed.key)), *keyed.id.as_bytes(), keyed.content))
+                .map(|keyed| (Text(Arc::clone(&keyed.key)), keyed.id.to_bytes(), keyed.content))
                 .collect()),
         };
         bincode::encode_to_vec(&aside, CONFIG)
