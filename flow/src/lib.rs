@@ -36,19 +36,25 @@ mod splice; //     one long text as an edit of another
 mod removal; //    what goes with a component that is removed
 mod edits; //      the edits that turn one value into another
 mod diff; //       the operations that turn one flow into another
+mod conflict; //   what stands in the way, and what resolves it
+mod goals; //      the operations that make some components as wanted
+mod merge; //      what one side did, onto the other side
 mod sequence; //   which components really stand elsewhere
 mod difference; // what changed between two flows, for a person
 mod facet; //      which fields are configuration, layout, runtime, ...
 mod hash; //       state hashes
 
 pub use crate::component::Component;
+pub use crate::conflict::{Conflict, Mode, Obstacle, Resolution};
 pub use crate::diff::operations_between;
 pub use crate::difference::{ChangeKind, ComponentDifference, Difference, FieldDifference, Summary};
 pub use crate::facet::{Facet, FacetTable};
 pub use crate::flow::{Flow, Slot};
+pub use crate::goals::operations_among;
 pub use crate::hash::StateHash;
 pub use crate::limits::*;
 pub use crate::map::Map;
+pub use crate::merge::{Merged, Terms, merge, merge_among};
 pub use crate::misfit::{Misfit, Reason};
 pub use crate::name::{ComponentId, Name};
 pub use crate::number::Number;
