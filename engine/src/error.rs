@@ -145,6 +145,16 @@ pub enum Error {
         /// The id.
         id: FlowVersionId,
     },
+    /// Something is already where something new was to be made.
+    NotEmpty {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// Something is already where something new was to be made.
+    NotEmpty {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// The version was pruned.
     Pruned {
         /// The oldest version that is kept.
@@ -202,7 +212,7 @@ impl Error {
             Error::Closed | Error::Poisoned { .. } => Advice::Reopen,
             Error::Damaged { .. } => Advice::Restore,
             Error::Unsupported { .. } => Advice::Upgrade,
-            Error::ReadOnly | Error::NotAHistory { .. } => Advice::OpenAnother,
+            Error::ReadOnly | Error::NotAHistory { .. } | Error::NotEmpty { .. } => Advice::OpenAnother,
             Error::Io { .. } | Error::Checkpoint(_) => Advice::SeeTheSystem,
         }
     }
@@ -310,6 +320,9 @@ impl fmt::Display for Error {
             Error::BeforeFirst { .. } => f.write_str("the time lies before the first entry"),
             Error::Foreign { id } => {
                 write!(f, "{id} names a version of another history, or one that this copy never had")
+            }
+            Error::NotEmpty { dir } => {
+                write!(f, "{} is not empty; name a directory that is missing or empty", dir.display())
             }
             Error::Pruned { oldest } => write!(f, "the version was pruned; the oldest kept is {oldest}"),
             Error::Checkpoint(why) => write!(f, "the flow cannot be stored as a checkpoint: {why}"),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flow_history_flow::{Difference, Flow};
-use flow_history_replay::{Author, Body, FlowVersionId, Intent, Mark, Seq, State};
+use flow_history_replay::{Author, Body, Ending, FlowVersionId, Intent, Mark, Seq, State};
 use parking_lot::Mutex;
 
 use crate::catalog;
@@ -16,6 +16,7 @@ use crate::log_lines::Log;
 use crate::options::Options;
 use crate::published::Published;
 use crate::recovery;
+use crate::sealing::seal_when_full;
 use crate::selector::At;
 use crate::stamper::Stamper;
 use crate::stats::{Stats, sizes};
@@ -65,12 +66,15 @@ impl Drop for Shared {
 /// The newest version as it was read last.
 struct ReadHead {
     info: HeadInfo,
-    flow: Flow,
+    state: State,
+    ending: Ending,
+    /// The log that it is the end of.
+    log: Arc<flow_history_replay::Log>,
 }
 
 impl ReadHead {
-    fn of(state: &State) -> Self {
-        Self { info: HeadInfo::of(state), flow: state.flow.clone() }
+    fn of(end: recovery::End) -> Self {
+        Self { info: HeadInfo::of(&end.state), state: end.state, ending: end.ending, log: end.log }
     }
 }
 
@@ -105,8 +109,11 @@ impl History {
         let writer =
             Writer::new(storage, Arc::clone(&options.clock), settings, Arc::clone(&published), start);
         checkpoint_when_due(&writer, &files);
+        seal_when_full(&writer, &files, options.tuning.seal_bytes_min);
+        // What a process that was killed left raw is sealed now.
+        writer.seal_soon();
         let read = Arc::clone(&files);
-        writer.when_state_is_lost(move || recovery::read_end(&read));
+        writer.when_state_is_lost(move || recovery::read_end(&read, None).map(|end| end.state));
         let shared = Shared {
             files,
             published,
@@ -119,9 +126,9 @@ impl History {
 
     pub(crate) fn open_to_read(storage: Arc<dyn Storage>) -> Result<Self, Error> {
         let files = Arc::new(Files::new(storage));
-        let state = recovery::open_to_read(&files)?;
-        let published = Arc::new(Published::new(state.version()));
-        let role = Role::Reader(Mutex::new(Arc::new(ReadHead::of(&state))));
+        let end = recovery::open_to_read(&files)?;
+        let published = Arc::new(Published::new(end.state.version()));
+        let role = Role::Reader(Mutex::new(Arc::new(ReadHead::of(end))));
         let shared = Shared {
             files,
             published,
@@ -322,7 +329,7 @@ impl History {
         }
         self.flush_buffered()?;
         let files = self.files();
-        let chain = files.log()?.chain_at(seq).map_err(|error| files.log_error(error))?;
+        let chain = files.read(|log| log.chain_at(seq))?;
         match chain {
             Some(chain) if FlowVersionId::new(seq, &chain) == id => Ok(seq),
             _ => Err(Error::Foreign { id }),
@@ -350,10 +357,9 @@ impl History {
             },
             At::Time(time) => {
                 let files = self.files();
-                let log = files.log()?;
-                let at_time = log.seq_at_time(time.millis).map_err(|error| files.log_error(error))?;
+                let at_time = files.read(|log| log.seq_at_time(time.millis))?;
                 if at_time == Seq::ZERO {
-                    let first = log.first_time().map_err(|error| files.log_error(error))?;
+                    let first = files.read(|log| log.first_time())?;
                     return Err(Error::BeforeFirst { asked: time.millis, first });
                 }
                 at_time.min(newest)
@@ -364,7 +370,7 @@ impl History {
         }
         self.flush_buffered()?;
         let files = self.files();
-        let chain = files.log()?.chain_at(seq).map_err(|error| files.log_error(error))?;
+        let chain = files.read(|log| log.chain_at(seq))?;
         match chain {
             Some(chain) => Ok(FlowVersionId::new(seq, &chain)),
             None => Err(Error::UnknownVersion { asked: seq, head: newest }),
@@ -397,8 +403,7 @@ impl History {
         }
         self.flush_buffered()?;
         let files = self.files();
-        let log = files.log()?;
-        let state = files.state_at(&log, asked).map_err(|error| files.log_error(error))?;
+        let state = files.read(|log| files.state_at(log, asked))?;
         Ok(View { id: state.version(), log_time: state.log_time, flow: state.flow.clone() })
     }
 
@@ -501,10 +506,13 @@ impl History {
             Role::Reader(head) => head,
         };
         let mut held = head.lock();
-        let state = recovery::read_end(self.files())?;
-        if state.seq != held.info.id.seq() {
-            *held = Arc::new(ReadHead::of(&state));
-            self.shared.published.publish(held.info.id);
+        if !self.files().ends_at(&held.log, &held.ending) {
+            let end = recovery::read_end(self.files(), Some(&held.state))?;
+            let moved = end.state.seq != held.info.id.seq();
+            *held = Arc::new(ReadHead::of(end));
+            if moved {
+                self.shared.published.publish(held.info.id);
+            }
         }
         Ok(held.info.clone())
     }
@@ -515,10 +523,24 @@ impl History {
             Role::Writer(writer) => writer.head_and_flow(),
             Role::Reader(head) => {
                 let held = Arc::clone(&head.lock());
-                (held.info.clone(), held.flow.clone())
+                (held.info.clone(), held.state.flow.clone())
             }
         };
         View { id: info.id, log_time: info.log_time, flow }
+    }
+
+    /// The newest version that would survive a power cut, once everything appended so far would.
+    pub(crate) fn durable_version(&self) -> Result<FlowVersionId, Error> {
+        match &self.shared.role {
+            Role::Writer(writer) => {
+                match writer.flush() {
+                    // What was appended before it was closed is durable.
+                    Ok(()) | Err(Error::Closed) => Ok(writer.head().id),
+                    Err(error) => Err(error),
+                }
+            }
+            Role::Reader(_) => self.fresh_head().map(|head| head.id),
+        }
     }
 
     /// What is visible before it is durable must be written before it can be read.

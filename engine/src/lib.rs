@@ -44,8 +44,10 @@ mod active_segment; // the segment that frames are appended to
 mod published; //      the newest version, without locks
 mod stamper; //        what a host puts on its provenance events
 mod background; //     the one background thread of the process
+mod sealing; //        full segments become smaller
 mod checkpoints; //    writing checkpoints
 mod catalog; //        the redb file that finds things
+mod cache; //          what was read and may be asked for again
 mod files; //          reading: the state at any version
 mod selector; //       ways to say which version
 mod view; //           a flow at a version
@@ -53,6 +55,7 @@ mod log_lines; //      the log, entry by entry
 mod subscription; //   entries as they come
 mod undo; //           undo, redo, restore
 mod verify; //         reading everything
+mod backup; //         a copy of a history that somebody writes
 mod stats; //          a history in numbers
 mod history; //        the handle that a host holds
 
@@ -62,6 +65,8 @@ pub use flow_history_replay::{
     Header, HistoryId, Intent, Link, Mark, ParseVersionIdError, Request, Seq, Source, Tail, Timestamp, What,
 };
 
+pub use crate::backup::Backup;
+pub use crate::cache::{forget_cached, set_cache_bytes};
 pub use crate::change::{About, ChangeBuilder};
 pub use crate::clock::{Clock, SystemClock};
 pub use crate::error::{Advice, Error};

@@ -65,7 +65,7 @@ pub(crate) fn sizes(files: &Files) -> io::Result<Sizes> {
         let Ok(bytes) = files.storage.len(&name) else { continue };
         sizes.total_bytes += bytes;
         match FileName::parse(&name) {
-            Some(FileName::RawSegment(_)) => {
+            Some(FileName::RawSegment(_) | FileName::SealedSegment(_)) => {
                 sizes.segments += 1;
                 sizes.log_bytes += bytes;
             }

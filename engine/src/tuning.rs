@@ -20,6 +20,10 @@ pub struct Tuning {
     pub checkpoint_entries: u64,
     /// Bytes of log after which a checkpoint is due, as a multiple of the size of the checkpoint before.
     pub checkpoint_bytes_factor: u64,
+    /// Whether full segments are sealed, and the last one when the history is closed.
+    pub seal: bool,
+    /// Bytes below which the last segment is left raw when the history is closed.
+    pub seal_bytes_min: u64,
     /// How long after the last append a frame that only vouches is written.
     pub vouch_after: Duration,
 }
@@ -34,6 +38,8 @@ impl Default for Tuning {
             derive_from_bytes: 256 << 10,
             checkpoint_entries: 2_500,
             checkpoint_bytes_factor: 2,
+            seal: true,
+            seal_bytes_min: 4 << 10,
             vouch_after: Duration::from_secs(1),
         }
     }
@@ -49,6 +55,7 @@ impl Tuning {
             derive_from_bytes: 0,
             checkpoint_entries: 7,
             checkpoint_bytes_factor: 0,
+            seal_bytes_min: 0,
             ..Self::default()
         }
     }

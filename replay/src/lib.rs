@@ -39,6 +39,7 @@ mod token; //      a value as a flat row of tokens
 mod frame; //      one group of entries, framed
 mod segment; //    one file of the log: header, frames, ending
 mod log; //        all segments of a history, in order
+mod extent; //     how far the files of a log reach up to an entry
 mod keys; //       idempotency keys that are remembered
 mod stacks; //     what undo and redo would take next
 mod state; //      what folding entries builds up
@@ -49,6 +50,7 @@ pub use crate::canonical::{ENCODING, EncodeError};
 pub use crate::chain::{Chain, HistoryId};
 pub use crate::damage::{Damage, LogError, What};
 pub use crate::entry::{Body, Entry, Header, Intent, Link, Mark, Request};
+pub use crate::extent::Extent;
 pub use crate::file_name::FileName;
 pub use crate::frame::{FRAME_ALIGN, FRAME_HEADER_BYTES, FrameHeader, FrameKind, encode_frame, frame_bytes};
 pub use crate::identity::{IDENTITY_BYTES, Identity};

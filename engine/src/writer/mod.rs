@@ -71,6 +71,8 @@ pub(crate) struct Writer {
     syncs: AtomicU64,
     checkpoint: Mutex<CheckpointDue>,
     on_checkpoint_due: OnceLock<Box<dyn Fn(State) + Send + Sync>>,
+    on_segment_full: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    on_closed: OnceLock<Box<dyn Fn() + Send + Sync>>,
     /// Reads the state back from the files, where it was not kept.
     read_back: OnceLock<ReadBack>,
     background: Background,
@@ -160,6 +162,8 @@ impl Writer {
                 under_way: false,
             }),
             on_checkpoint_due: OnceLock::new(),
+            on_segment_full: OnceLock::new(),
+            on_closed: OnceLock::new(),
             read_back: OnceLock::new(),
             background: Background::new(),
             vouching: AtomicBool::new(false),
@@ -181,6 +185,16 @@ impl Writer {
     /// Says what is done, on the thread that made an entry durable, when a checkpoint is due.
     pub(crate) fn when_checkpoint_due(&self, act: impl Fn(State) + Send + Sync + 'static) {
         let _ = self.on_checkpoint_due.set(Box::new(act));
+    }
+
+    /// Says what is done, on the thread that made an entry durable, when a segment is full.
+    pub(crate) fn when_segment_full(&self, act: impl Fn() + Send + Sync + 'static) {
+        let _ = self.on_segment_full.set(Box::new(act));
+    }
+
+    /// Says what is done once the last frame of a history that closes is durable.
+    pub(crate) fn when_closed(&self, act: impl Fn() + Send + Sync + 'static) {
+        let _ = self.on_closed.set(Box::new(act));
     }
 
     /// Says how the state is read back after entries were refused that nothing was kept of.

@@ -45,9 +45,13 @@ impl Writer {
         }
     }
 
-    /// Makes the next segment ready, and writes a frame that vouches when nothing else was written for a while.
+    /// Makes the next segment ready, has full ones sealed, and writes a frame that vouches when nothing else was written
+    /// for a while.
     pub(super) fn tend(&self) {
         let mut segment = self.segment.lock();
+        if segment.take_filled() {
+            self.seal_soon();
+        }
         if segment.wants_prepared() {
             let (file, bytes) = segment.next_to_prepare();
             drop(segment);
@@ -68,6 +72,20 @@ impl Writer {
                 }
             });
         }
+    }
+
+    /// Has full segments sealed when there is time for it.
+    pub(crate) fn seal_soon(&self) {
+        if let Some(act) = self.on_segment_full.get().filter(|_| self.tuning.seal) {
+            act();
+        }
+    }
+
+    /// Notes that a segment was sealed, and what it takes now.
+    pub(crate) fn sealed(&self, raw_bytes: u64, sealed_bytes: u64) {
+        let mut segment = self.segment.lock();
+        segment.sealed(raw_bytes, sealed_bytes);
+        self.log_bytes.store(segment.log_bytes(), Ordering::Relaxed);
     }
 
     /// Writes, without syncing, a frame that only says what is durable: the kernel or the next sync makes it so.
@@ -120,7 +138,12 @@ impl Writer {
                 .append((FrameKind::Closed, 0, seq), &mut frame, durable, &chain, beginning, true)
                 .and_then(|()| segment.close(durable));
             self.log_bytes.store(segment.log_bytes(), Ordering::Relaxed);
+            drop(segment);
             result = closed.map_err(|failed| self.failure_of(&failed).to_error());
+            if let Some(act) = self.on_closed.get().filter(|_| result.is_ok() && self.tuning.seal) {
+                // What cannot be sealed takes more room, and nothing else.
+                act();
+            }
         }
         self.advanced.notify_all();
         drop(self.lock.lock().take());
