@@ -49,6 +49,8 @@ pub enum What {
     Misfit(String),
     /// The checksum of the file does not match what it says.
     Checksum,
+    /// A part of a sealed segment is not built as such a part is, or its indexes are not those of its entries.
+    Layout(&'static str),
     /// Something derived from the log is ahead of it: the log lost entries.
     LogIsShorter,
 }
@@ -69,6 +71,7 @@ impl fmt::Display for What {
             What::Encoding(why) => write!(f, "an entry is not encoded as entries are: {why}"),
             What::Misfit(why) => write!(f, "an entry does not fit the flow before it: {why}"),
             What::Checksum => f.write_str("the checksum does not match"),
+            What::Layout(why) => write!(f, "it is not laid out as such a file is: {why}"),
             What::LogIsShorter => f.write_str("the log ends before something that was made from it"),
         }
     }

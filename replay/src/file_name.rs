@@ -10,6 +10,8 @@ pub enum FileName {
     Identity,
     /// One file of the log, not compressed.
     RawSegment(u64),
+    /// One file of the log, compressed and indexed; by the number of the last raw segment in it.
+    SealedSegment(u64),
     /// A file that is prepared to become a segment.
     PoolSegment(u64),
     /// A flow at the version of this sequence number.
@@ -37,12 +39,15 @@ impl FileName {
             "lock" => Some(Self::Lock),
             // Only what we write aside ourselves is ours to remove.
             _ => name.strip_suffix(".tmp").and_then(Self::parse).and_then(|aside| match aside {
-                Self::Identity | Self::Catalog | Self::Checkpoint(_) => Some(Self::Temporary),
+                Self::Identity | Self::Catalog | Self::Checkpoint(_) | Self::SealedSegment(_) => {
+                    Some(Self::Temporary)
+                }
                 _ => None,
             }),
         };
         parsed
             .or_else(|| number("segment-", ".raw").map(Self::RawSegment))
+            .or_else(|| number("segment-", ".sealed").map(Self::SealedSegment))
             .or_else(|| number("pool-", ".raw").map(Self::PoolSegment))
             .or_else(|| number("checkpoint-", ".pages").map(Self::Checkpoint))
             // A number written in another way than ours would be a second name for the same file.
@@ -55,6 +60,7 @@ impl fmt::Display for FileName {
         match self {
             Self::Identity => f.write_str("history"),
             Self::RawSegment(number) => write!(f, "segment-{number:010}.raw"),
+            Self::SealedSegment(number) => write!(f, "segment-{number:010}.sealed"),
             Self::PoolSegment(number) => write!(f, "pool-{number:010}.raw"),
             Self::Checkpoint(seq) => write!(f, "checkpoint-{seq:015}.pages"),
             Self::Catalog => f.write_str("catalog.redb"),
@@ -70,13 +76,22 @@ mod tests {
 
     #[test]
     fn a_name_is_read_back_as_what_it_was_written_for() {
-        use FileName::{Catalog, Checkpoint, Identity, Lock, PoolSegment, RawSegment};
-        for name in
-            [Identity, Catalog, Lock, RawSegment(1), RawSegment(u64::MAX), PoolSegment(2), Checkpoint(77)]
-        {
+        use FileName::{Catalog, Checkpoint, Identity, Lock, PoolSegment, RawSegment, SealedSegment};
+        for name in [
+            Identity,
+            Catalog,
+            Lock,
+            RawSegment(1),
+            RawSegment(u64::MAX),
+            SealedSegment(3),
+            PoolSegment(2),
+            Checkpoint(77),
+        ] {
             assert_eq!(FileName::parse(&name.to_string()), Some(name));
         }
-        assert_eq!(FileName::parse("history.tmp"), Some(FileName::Temporary));
+        for aside in ["history.tmp", "segment-0000000001.sealed.tmp"] {
+            assert_eq!(FileName::parse(aside), Some(FileName::Temporary));
+        }
         for name in [
             "",
             "thesis.tmp",
@@ -84,6 +99,8 @@ mod tests {
             "History",
             "segment-1.raw",
             "segment-00000000001.raw",
+            "segment-0000000001.raw.tmp",
+            "segment-00000000001.sealed",
             "segment-+000000001.raw",
             ".DS_Store",
         ] {

@@ -38,6 +38,7 @@ mod canonical; //  an entry to bytes and back: the only user of bincode
 mod token; //      a value as a flat row of tokens
 mod frame; //      one group of entries, framed
 mod segment; //    one file of the log: header, frames, ending
+mod sealed; //     a segment compressed and indexed
 mod log; //        all segments of a history, in order
 mod extent; //     how far the files of a log reach up to an entry
 mod keys; //       idempotency keys that are remembered
@@ -58,6 +59,7 @@ pub use crate::keys::{KEYS_REMEMBERED, Keyed, Keys, content_of};
 pub use crate::limits::*;
 pub use crate::log::{CLOSING_BYTES, Log, SegmentSummary};
 pub use crate::replay::Replay;
+pub use crate::sealed::{Grown, SealedHeader, Sealing, SegmentIndex, seal, verify_sealed};
 pub use crate::segment::{Ending, SegmentHeader, SegmentReason, Tail};
 pub use crate::seq::Seq;
 pub use crate::source::{MemorySource, Source, read_up_to};

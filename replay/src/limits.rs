@@ -24,7 +24,17 @@ pub const SEQ_MAX: u64 = (1 << 48) - 1;
 pub const SEGMENT_HEADER_BYTES: usize = 512;
 /// Most bytes of one segment: one frame of the largest kind, with room to spare.
 pub const SEGMENT_BYTES_MAX: u64 = 512 << 20;
+/// Bytes of the entries of one block of a sealed segment, unless a single entry has more.
+pub const BLOCK_BYTES: usize = 64 << 10;
+/// Most bytes that the columns of one block inflate to, and most bytes of their entries: a larger block is stored as it is,
+/// so that a short file cannot ask for much memory.
+pub const BLOCK_INFLATED_MAX: usize = 16 << 20;
+/// A block keeps the chain behind every so many entries.
+pub const CHAIN_EVERY: usize = 128;
+/// The level of zstd in sealed segments.
+pub const SEAL_LEVEL: i32 = 3;
 
+const _: () = assert!(BLOCK_BYTES <= BLOCK_INFLATED_MAX && BLOCK_INFLATED_MAX < ENTRY_BYTES_MAX);
 const _: () = assert!(PAYLOAD_BYTES_MAX < u32::MAX as usize);
 const _: () = assert!((PAYLOAD_BYTES_MAX + 2 * SEGMENT_HEADER_BYTES) < SEGMENT_BYTES_MAX as usize);
 const _: () = assert!(HEADER_TEXT_BYTES_MAX * 8 < ENTRY_BYTES_MAX);

@@ -1,13 +1,15 @@
 //! All segments of a history, in order.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
+use crate::sealed::RecentBlocks;
 use crate::segment::{SegmentBytes, Walked};
 use crate::source::read_up_to;
 use crate::{
     Chain, Ending, FileName, FrameHeader, HistoryId, IDENTITY_BYTES, Identity, LogError, SEGMENT_BYTES_MAX,
-    SEGMENT_HEADER_BYTES, SegmentHeader, SegmentReason, Seq, Source, What,
+    SEGMENT_HEADER_BYTES, SegmentHeader, SegmentIndex, SegmentReason, Seq, Source, Tail, What,
 };
 
 /// The log of a history: which segments there are and where each begins. Their frames are read when they are needed.
@@ -16,51 +18,68 @@ pub struct Log {
     source: Arc<dyn Source>,
     identity: Identity,
     segments: Vec<SegmentSummary>,
+    leftovers: Vec<FileName>,
 }
 
 /// What is known of a segment without reading its frames.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SegmentSummary {
-    /// What its header says.
+    /// What its header says; of a sealed one that holds several, the header of the first with the number of the last.
     pub header: SegmentHeader,
     /// The length of its file in bytes.
     pub bytes: u64,
+    /// The sealed segment, where it is sealed.
+    pub sealed: Option<SegmentIndex>,
+}
+
+impl SegmentSummary {
+    /// The file that it is read from.
+    #[must_use]
+    pub fn file(&self) -> FileName {
+        match self.sealed {
+            Some(_) => FileName::SealedSegment(self.header.number),
+            None => FileName::RawSegment(self.header.number),
+        }
+    }
+
+    fn first_number(&self) -> u64 {
+        self.sealed.as_ref().map_or(self.header.number, |sealed| sealed.header().first_number)
+    }
 }
 
 impl Log {
     /// Reads the identity of the history in a directory and the header of each segment, and checks that the segments
-    /// continue one another. Costs one read a segment.
+    /// continue one another. Costs one read a segment; where a segment is there both raw and sealed, one more, for the
+    /// footer: the sealed one counts where it is sound.
     ///
     /// # Errors
     /// [`LogError::NotAHistory`] where there is none; [`LogError::Unsupported`], [`LogError::Damaged`] and
     /// [`LogError::Io`].
     pub fn open(source: Arc<dyn Source>) -> Result<Self, LogError> {
-        let names = source.list().map_err(|error| LogError::io("list the files of", "", 0, error))?;
-        let mut numbers: Vec<u64> = names
-            .iter()
-            .filter_map(|name| match FileName::parse(name) {
-                Some(FileName::RawSegment(number)) => Some(number),
-                _ => None,
-            })
-            .collect();
-        numbers.sort_unstable();
+        let mut listed = Listed::of(&*source)?;
         let identity = match read_identity(&*source)? {
             Some(identity) => identity,
-            None if numbers.is_empty() => {
+            None if listed.is_empty() => {
                 return Err(LogError::NotAHistory { found: "a directory without the file `history`" });
             }
             // The identity is written last when a history is created and never removed.
             None => return Err(LogError::damaged(&FileName::Identity.to_string(), 0, None, What::Missing)),
         };
-
-        let mut segments: Vec<SegmentSummary> = Vec::new();
-        for number in identity.first_segment..=numbers.last().copied().unwrap_or(0).max(identity.last_segment)
-        {
-            let summary = read_segment_header(&*source, number)?;
-            check_continues(&identity, segments.last(), &summary)?;
-            segments.push(summary);
+        loop {
+            let found = find_segments(&source, &identity, &listed);
+            // A segment that was sealed meanwhile has another name now.
+            if let Err(LogError::Damaged(damage)) = &found
+                && damage.what == What::Missing
+            {
+                let now = Listed::of(&*source)?;
+                if now != listed {
+                    listed = now;
+                    continue;
+                }
+            }
+            let (segments, leftovers) = found?;
+            return Ok(Self { source, identity, segments, leftovers });
         }
-        Ok(Self { source, identity, segments })
     }
 
     /// The name of the history.
@@ -81,6 +100,12 @@ impl Log {
         &self.segments
     }
 
+    /// Segments that are there although another file holds what they hold: what a crash in the middle of sealing leaves.
+    #[must_use]
+    pub fn leftovers(&self) -> &[FileName] {
+        &self.leftovers
+    }
+
     /// Where the bytes come from.
     #[must_use]
     pub fn source(&self) -> &Arc<dyn Source> {
@@ -98,7 +123,7 @@ impl Log {
     }
 
     /// The hash chain after an entry; `None` past the end of the log. Reads one segment and hashes the entries of one
-    /// frame, without decoding any.
+    /// frame, without decoding any; of a sealed segment, reads one block and hashes 128 entries at most.
     ///
     /// # Errors
     /// [`LogError`].
@@ -106,7 +131,11 @@ impl Log {
         if seq == Seq::ZERO {
             return Ok(Some(Chain::start(self.history())));
         }
-        let mut walk = self.walk(self.segment_of(seq))?;
+        let index = self.segment_of(seq);
+        if let Some(sealed) = self.sealed(index) {
+            return sealed.chain_at(seq);
+        }
+        let mut walk = self.walk(index)?;
         let mut chain = walk.segment.header.chain;
         while let Some((frame, payload)) = walk.next_frame()? {
             if frame.last_seq() < seq || frame.entries == 0 {
@@ -135,6 +164,9 @@ impl Log {
                 || segment.header.first_seq == Seq(1)
         });
         let index = begun.saturating_sub(1);
+        if let Some(sealed) = self.sealed(index) {
+            return sealed.seq_at_time(millis);
+        }
         let mut walk = self.walk(index)?;
         let mut log_time = walk.segment.header.log_time;
         let mut newest = walk.segment.header.first_seq.previous().unwrap_or_default();
@@ -144,7 +176,8 @@ impl Log {
                 let Some(range) = entries.next_range()? else { break };
                 let bytes = walk.segment.bytes.get(range.clone()).unwrap_or_default();
                 let elapsed = crate::canonical::elapsed_of(bytes).map_err(|why| {
-                    LogError::damaged(&walk.file, range.start as u64, Some(Seq(seq)), What::Encoding(why))
+                    let place = walk.place(range.start);
+                    LogError::damaged(&walk.file, place, Some(Seq(seq)), What::Encoding(why))
                 })?;
                 log_time = log_time.saturating_add_unsigned(elapsed);
                 if log_time > millis {
@@ -161,6 +194,9 @@ impl Log {
     /// # Errors
     /// [`LogError`].
     pub fn first_time(&self) -> Result<Option<i64>, LogError> {
+        if let Some(sealed) = self.sealed(0).filter(|sealed| sealed.header().last_seq > Seq::ZERO) {
+            return sealed.log_time(Seq(1)).map(Some);
+        }
         let mut walk = self.walk(0)?;
         while let Some((frame, payload)) = walk.next_frame()? {
             if frame.entries == 0 {
@@ -181,19 +217,38 @@ impl Log {
         self.segments.partition_point(|segment| segment.header.first_seq <= seq).saturating_sub(1)
     }
 
+    fn sealed(&self, index: usize) -> Option<&SegmentIndex> {
+        self.segments.get(index).and_then(|segment| segment.sealed.as_ref())
+    }
+
+    /// The name of the file of the segment at a place.
+    pub(crate) fn file_of(&self, index: usize) -> String {
+        let first = FileName::RawSegment(self.identity.first_segment);
+        self.segments.get(index).map_or(first, SegmentSummary::file).to_string()
+    }
+
     pub(crate) fn walk(&self, index: usize) -> Result<Walk, LogError> {
-        let file = |number| FileName::RawSegment(number).to_string();
+        self.walk_from(index, Seq::ZERO)
+    }
+
+    /// A walk along a segment; blocks of a sealed one that hold nothing from this entry on are not read.
+    pub(crate) fn walk_from(&self, index: usize, seq: Seq) -> Result<Walk, LogError> {
+        let name = self.file_of(index);
         let Some(summary) = self.segments.get(index) else {
-            return Err(LogError::damaged(&file(self.identity.first_segment), 0, None, What::Missing));
+            return Err(LogError::damaged(&name, 0, None, What::Missing));
         };
-        let name = file(summary.header.number);
-        let bytes = read_file(&*self.source, &name, SEGMENT_BYTES_MAX)?
-            .ok_or_else(|| LogError::damaged(&name, 0, None, What::Missing))?;
-        let header = SegmentHeader::decode(&bytes, summary.header.number)?;
+        let (header, bytes) = match &summary.sealed {
+            Some(_) => (summary.header.clone(), Vec::new()),
+            None => {
+                let bytes = read_file(&*self.source, &name, SEGMENT_BYTES_MAX)?
+                    .ok_or_else(|| LogError::damaged(&name, 0, None, What::Missing))?;
+                (SegmentHeader::decode(&bytes, summary.header.number)?, bytes)
+            }
+        };
         if header != summary.header {
             return Err(LogError::damaged(&name, 0, None, What::HeaderChecksum));
         }
-        Ok(Walk {
+        let mut walk = Walk {
             seq: header.first_seq.previous().unwrap_or_default(),
             chain: header.chain,
             segment: SegmentBytes { header, bytes },
@@ -205,7 +260,13 @@ impl Log {
             vouched: summary.header.first_seq.previous().unwrap_or_default(),
             last_kind: None,
             done: false,
-        })
+            sealed: None,
+        };
+        if let Some(index) = &summary.sealed {
+            walk.sealed = Some(Blocks { index: index.clone(), at: 0, offset: 0 });
+            walk.skip_blocks_before(seq)?;
+        }
+        Ok(walk)
     }
 }
 
@@ -225,6 +286,17 @@ pub(crate) struct Walk {
     vouched: Seq,
     last_kind: Option<crate::FrameKind>,
     done: bool,
+    sealed: Option<Blocks>,
+}
+
+/// The blocks of a sealed segment, presented as frames: the entries of the one that was read last stand in the bytes of
+/// the segment.
+struct Blocks {
+    index: SegmentIndex,
+    /// The next block.
+    at: usize,
+    /// Where in the file the one that was read last lies.
+    offset: u64,
 }
 
 impl Walk {
@@ -232,6 +304,9 @@ impl Walk {
     pub(crate) fn next_frame(&mut self) -> Result<Option<(FrameHeader, std::ops::Range<usize>)>, LogError> {
         if self.done {
             return Ok(None);
+        }
+        if self.sealed.is_some() {
+            return self.next_block();
         }
         let expected = self.seq.next().unwrap_or_default();
         let damaged =
@@ -279,6 +354,62 @@ impl Walk {
         self.accept(header, payload).map(Some)
     }
 
+    fn skip_blocks_before(&mut self, seq: Seq) -> Result<(), LogError> {
+        let Some(blocks) = &mut self.sealed else { return Ok(()) };
+        if seq <= self.segment.header.first_seq {
+            return Ok(());
+        }
+        let footer = blocks.index.footer()?;
+        blocks.at = footer.block_of(seq);
+        if let Some(place) = footer.blocks.get(blocks.at) {
+            self.seq = place.start.first_seq.previous().unwrap_or_default();
+            self.chain = place.start.chain;
+        }
+        Ok(())
+    }
+
+    /// The next block of a sealed segment, whose checksums match, as a frame. All of it was durable before it was sealed.
+    fn next_block(&mut self) -> Result<Option<(FrameHeader, std::ops::Range<usize>)>, LogError> {
+        let Some(blocks) = &mut self.sealed else { return Ok(None) };
+        let header = blocks.index.header();
+        let Some(place) = blocks.index.footer()?.blocks.get(blocks.at) else {
+            if self.next.is_none() && header.last_seq < self.reaches {
+                let offset = header.file_bytes;
+                return Err(LogError::damaged(&self.file, offset, self.seq.next(), What::LostFrame));
+            }
+            self.done = true;
+            (self.seq, self.chain) = (header.last_seq, header.end_chain);
+            self.vouched = header.last_seq;
+            self.offset = usize::try_from(header.file_bytes).unwrap_or(usize::MAX);
+            return Ok(None);
+        };
+        let entries = place.start.entries;
+        blocks.offset = place.parts.first().map_or(0, |part| part.offset);
+        let payload = blocks.index.block(blocks.at)?.payload(0..entries as usize);
+        let payload =
+            payload.map_err(|why| blocks.index.broken(blocks.offset, Some(place.start.first_seq), why))?;
+        let frame = FrameHeader {
+            kind: crate::FrameKind::Entries,
+            entries,
+            payload_bytes: u32::try_from(payload.len()).unwrap_or(u32::MAX),
+            first_seq: place.start.first_seq,
+            synced_seq: header.last_seq,
+            chain: blocks.index.chain_behind(blocks.at)?,
+            payload_sum: 0,
+        };
+        blocks.at += 1;
+        (self.seq, self.chain) = (frame.last_seq(), frame.chain);
+        self.vouched = self.seq;
+        let range = 0..payload.len();
+        self.segment.bytes = payload;
+        Ok(Some((frame, range)))
+    }
+
+    /// Where in the file a place in the bytes of the segment lies; in a sealed one, where its block begins.
+    pub(crate) fn place(&self, at: usize) -> u64 {
+        self.sealed.as_ref().map_or(at as u64, |blocks| blocks.offset)
+    }
+
     /// Reads the segment again, and says whether it is another than it was.
     fn has_changed(&mut self) -> Result<bool, LogError> {
         let bytes = read_file(&*self.source, &self.file, SEGMENT_BYTES_MAX)?
@@ -317,6 +448,16 @@ impl Walk {
     }
 
     pub(crate) fn ending(&self) -> Ending {
+        if self.sealed.is_some() {
+            return Ending {
+                segment: self.segment.header.number,
+                offset: self.offset as u64,
+                seq: self.seq,
+                chain: self.chain,
+                vouched: self.seq,
+                tail: Tail::Closed,
+            };
+        }
         let offset = self.offset.min(self.segment.bytes.len().next_multiple_of(crate::FRAME_ALIGN));
         let first_kind = match self.segment.header.reason {
             SegmentReason::First | SegmentReason::Full | SegmentReason::Recovered => None,
@@ -352,7 +493,8 @@ impl<'w> EntryRanges<'w> {
         let start = self.payload.start + 4;
         if length == 0 || bytes.get(4..4 + length).is_none() {
             let what = What::OutOfBounds("the length of an entry");
-            return Err(LogError::damaged(&self.walk.file, self.payload.start as u64, None, what));
+            let place = self.walk.place(self.payload.start);
+            return Err(LogError::damaged(&self.walk.file, place, None, what));
         }
         self.payload.start = start + length;
         Ok(Some(start..start + length))
@@ -370,14 +512,7 @@ fn check_continues(
     segment: &SegmentSummary,
 ) -> Result<(), LogError> {
     let header = &segment.header;
-    let damaged = |what| {
-        Err(LogError::damaged(
-            &FileName::RawSegment(header.number).to_string(),
-            0,
-            Some(header.first_seq),
-            what,
-        ))
-    };
+    let damaged = |what| Err(LogError::damaged(&segment.file().to_string(), 0, Some(header.first_seq), what));
     if header.history != identity.history {
         return damaged(What::OtherHistory);
     }
@@ -391,9 +526,103 @@ fn check_continues(
             damaged(What::OutOfBounds("why the segment was begun"))
         }
         Some(before) if header.first_seq < before.header.first_seq => damaged(What::Sequence),
+        // What a sealed segment ends in it says itself.
+        Some(SegmentSummary { sealed: Some(before), .. })
+            if before.header().last_seq.next() != Some(header.first_seq) =>
+        {
+            damaged(What::Sequence)
+        }
+        Some(SegmentSummary { sealed: Some(before), .. }) if before.header().end_chain != header.chain => {
+            damaged(What::Chain)
+        }
         Some(before) if header.salt == before.header.salt => damaged(What::OutOfBounds("the salt")),
         _ => Ok(()),
     }
+}
+
+/// The numbers of the segments that there are files of.
+#[derive(PartialEq, Eq)]
+struct Listed {
+    raw: BTreeSet<u64>,
+    sealed: BTreeSet<u64>,
+}
+
+impl Listed {
+    fn of(source: &dyn Source) -> Result<Self, LogError> {
+        let names = source.list().map_err(|error| LogError::io("list the files of", "", 0, error))?;
+        let mut listed = Self { raw: BTreeSet::new(), sealed: BTreeSet::new() };
+        for name in names {
+            match FileName::parse(&name) {
+                Some(FileName::RawSegment(number)) => _ = listed.raw.insert(number),
+                Some(FileName::SealedSegment(number)) => _ = listed.sealed.insert(number),
+                _ => {}
+            }
+        }
+        Ok(listed)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.raw.is_empty() && self.sealed.is_empty()
+    }
+
+    fn last(&self) -> u64 {
+        self.raw.last().max(self.sealed.last()).copied().unwrap_or(0)
+    }
+}
+
+/// The segments that make up the log, oldest first, and those whose place another takes.
+fn find_segments(
+    source: &Arc<dyn Source>,
+    identity: &Identity,
+    listed: &Listed,
+) -> Result<(Vec<SegmentSummary>, Vec<FileName>), LogError> {
+    let recent = Arc::new(RecentBlocks::default());
+    let mut sealed: BTreeMap<u64, SegmentIndex> = BTreeMap::new();
+    let mut unsound: BTreeMap<u64, LogError> = BTreeMap::new();
+    for number in listed.sealed.iter().copied() {
+        let file = FileName::SealedSegment(number).to_string();
+        match SegmentIndex::open_among(Arc::clone(source), &file, number, Arc::clone(&recent)) {
+            // Of two that begin alike the one that holds more counts: the other was merged into it.
+            Ok(index) => _ = sealed.insert(index.header().first_number, index),
+            Err(error @ LogError::Damaged(_)) => _ = unsound.insert(number, error),
+            Err(error) => return Err(error),
+        }
+    }
+    let (mut segments, mut used): (Vec<SegmentSummary>, BTreeSet<FileName>) = Default::default();
+    let mut number = identity.first_segment;
+    while number <= listed.last().max(identity.last_segment) {
+        // Where the raw segment is there too, the sealed one has to be whole; where it is not, it is all there is.
+        let sound = sealed.get(&number).filter(|sealed| {
+            !listed.raw.contains(&number)
+                || sealed.header().segment.number > number
+                || sealed.footer().is_ok()
+        });
+        let summary = if let Some(index) = sound {
+            let header = index.header();
+            SegmentSummary {
+                header: header.segment.clone(),
+                bytes: header.file_bytes,
+                sealed: Some(index.clone()),
+            }
+        } else if listed.raw.contains(&number) {
+            read_segment_header(&**source, number)?
+        } else if let Some(found) = unsound.range(number..).next().map(|(number, _)| *number) {
+            let error = unsound.remove(&found);
+            return Err(error.unwrap_or_else(|| LogError::damaged("", 0, None, What::Missing)));
+        } else {
+            let file = FileName::RawSegment(number).to_string();
+            return Err(LogError::damaged(&file, 0, None, What::Missing));
+        };
+        check_continues(identity, segments.last(), &summary)?;
+        debug_assert_eq!(summary.first_number(), number);
+        number = summary.header.number + 1;
+        used.insert(summary.file());
+        segments.push(summary);
+    }
+    let raw = listed.raw.iter().copied().map(FileName::RawSegment);
+    let files = raw.chain(listed.sealed.iter().copied().map(FileName::SealedSegment));
+    let leftovers = files.filter(|file| !used.contains(file)).collect();
+    Ok((segments, leftovers))
 }
 
 fn read_identity(source: &dyn Source) -> Result<Option<Identity>, LogError> {
@@ -420,7 +649,7 @@ fn read_segment_header(source: &dyn Source, number: u64) -> Result<SegmentSummar
     let mut header = [0; SEGMENT_HEADER_BYTES];
     let count = read_up_to(source, &file, 0, &mut header).map_err(io)?;
     let header = SegmentHeader::decode(header.get(..count).unwrap_or_default(), number)?;
-    Ok(SegmentSummary { header, bytes })
+    Ok(SegmentSummary { header, bytes, sealed: None })
 }
 
 /// Reads a whole file of at most so many bytes; `None` where there is none.

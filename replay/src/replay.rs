@@ -118,7 +118,9 @@ impl Replay {
             }
             let walk = match &mut self.walk {
                 Some(walk) => walk,
-                none => none.insert(self.log.walk(self.segment)?),
+                none => none.insert(
+                    self.log.walk_from(self.segment, self.state.seq.next().unwrap_or(self.state.seq))?,
+                ),
             };
             match walk.next_frame()? {
                 // What the state holds already is skipped: whole frames by their header.
@@ -209,6 +211,7 @@ impl Replay {
 
     fn damaged(&self, offset: usize, what: What) -> LogError {
         let file = self.walk.as_ref().map(|walk| walk.file.as_str()).unwrap_or_default();
-        LogError::damaged(file, offset as u64, self.state.seq.next(), what)
+        let offset = self.walk.as_ref().map_or(0, |walk| walk.place(offset));
+        LogError::damaged(file, offset, self.state.seq.next(), what)
     }
 }

@@ -121,6 +121,12 @@ impl SegmentHeader {
         if field!(fields, u32, 508) != crc32fast::hash(summed) {
             return Err(damaged(0, What::HeaderChecksum));
         }
+        Self::decode_fields(&fields, number, &file)
+    }
+
+    /// Reads what follows the magic in the headers of raw and sealed segments, whose checksum matches.
+    pub(crate) fn decode_fields(fields: &Fields<'_>, number: u64, file: &str) -> Result<Self, LogError> {
+        let damaged = |offset, what| LogError::damaged(file, offset, None, what);
         let reason = match fields.array::<1>(10) {
             [0] => SegmentReason::First,
             [1] => SegmentReason::Full,

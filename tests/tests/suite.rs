@@ -27,4 +27,5 @@ mod derived; //       checkpoints and the catalog cost time when missing, nothin
 mod syncs; //         no acknowledgement before its sync
 mod frugality; //     an idle history costs a descriptor and little memory
 mod architecture; //  the sources keep the rules of the house
+mod sealed; //        sealed, a history is what it was raw, and its indexes say what folding says
 mod golden; //        the format does not drift

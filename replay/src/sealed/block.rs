@@ -1,0 +1,562 @@
+//! A block: some 64 KiB of entries as columns, in four parts that are read one by one.
+//!
+//! ```text
+//! part  codec 1                                                  codec 0
+//! 0     the chain after every 128th entry, 32 bytes each         the same
+//! 1     heads: columns of integers                               nothing
+//! 2     ids: the column IdBytes, then the texts of Id            nothing
+//! 3     bodies: the other integers, then the other texts         for each entry its length (4 bytes) and canonical bytes
+//! ```
+//!
+//! Codec 0 is for what would inflate to more than [`BLOCK_INFLATED_MAX`](crate::BLOCK_INFLATED_MAX).
+
+use std::borrow::Cow;
+
+use super::column::{Deflate, Inflate, Integers, put_integers, put_texts, read_texts};
+use super::grammar::{self, HEADS, Ints, Passage, Texts, Units};
+use super::integer::{Broken, Reader, put_integer};
+use crate::{CHAIN_EVERY, Chain, Seq};
+
+/// How many parts a block has.
+pub(crate) const PARTS: usize = 4;
+/// The parts, by place.
+pub(crate) const CHAINS: usize = 0;
+pub(crate) const HEADS_PART: usize = 1;
+pub(crate) const IDS_PART: usize = 2;
+pub(crate) const BODIES_PART: usize = 3;
+
+/// Entries as they are.
+pub(crate) const CODEC_PLAIN: u8 = 0;
+/// Entries as columns.
+pub(crate) const CODEC_COLUMNS: u8 = 1;
+
+// ---- Entries to columns ----
+
+/// The columns of entries, as they grow.
+pub(crate) struct Columns {
+    ints: Vec<Vec<u64>>,
+    texts: Vec<Vec<u8>>,
+}
+
+impl Columns {
+    pub(crate) fn new() -> Self {
+        Self { ints: vec![Vec::new(); Ints::COUNT], texts: vec![Vec::new(); Texts::COUNT] }
+    }
+
+    /// Columns that hold nothing and take nothing.
+    pub(crate) fn new_empty() -> Self {
+        Self { ints: Vec::new(), texts: Vec::new() }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.ints.iter_mut().for_each(Vec::clear);
+        self.texts.iter_mut().for_each(Vec::clear);
+    }
+
+    pub(crate) fn ints(&self, column: Ints) -> &[u64] {
+        self.ints.get(column as usize).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn texts(&self, column: Texts) -> &[u8] {
+        self.texts.get(column as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// Adds the entry `seq`.
+    pub(crate) fn shred(&mut self, canonical: &[u8], units: &mut Units, seq: u64) -> Result<(), Broken> {
+        let mut shred = Shred { reader: Reader(canonical), columns: self };
+        grammar::entry(&mut shred, units, seq)?;
+        shred.reader.end()
+    }
+
+    /// The parts 1 to 3.
+    pub(crate) fn parts(&self, deflate: &mut Deflate) -> [Vec<u8>; 3] {
+        deflate.begin();
+        let mut parts: [Vec<u8>; 3] = Default::default();
+        let [heads, ids, bodies] = &mut parts;
+        for (at, column) in self.ints.iter().enumerate() {
+            let part = match at {
+                0..HEADS => &mut *heads,
+                HEADS => &mut *ids,
+                _ => &mut *bodies,
+            };
+            put_integers(part, column, deflate);
+        }
+        for (at, column) in self.texts.iter().enumerate() {
+            put_texts(if at == Texts::Id as usize { &mut *ids } else { &mut *bodies }, column, deflate);
+        }
+        parts
+    }
+}
+
+struct Shred<'b, 'c> {
+    reader: Reader<'b>,
+    columns: &'c mut Columns,
+}
+
+impl Shred<'_, '_> {
+    fn put(&mut self, column: Ints, value: u64) {
+        if let Some(column) = self.columns.ints.get_mut(column as usize) {
+            column.push(value);
+        }
+    }
+}
+
+impl Passage for Shred<'_, '_> {
+    fn literal(&mut self, byte: u8) -> Result<(), Broken> {
+        if self.reader.byte()? == byte { Ok(()) } else { Err(Broken("its encoding is not known")) }
+    }
+
+    fn byte(&mut self, column: Ints) -> Result<u8, Broken> {
+        let byte = self.reader.byte()?;
+        self.put(column, byte.into());
+        Ok(byte)
+    }
+
+    fn integer(&mut self, column: Ints) -> Result<u64, Broken> {
+        let value = self.reader.integer()?;
+        self.put(column, value);
+        Ok(value)
+    }
+
+    fn foretold(&mut self, column: Ints, foretold: u64) -> Result<u64, Broken> {
+        let value = self.reader.integer()?;
+        let stored = if value == foretold { Some(0) } else { value.checked_add(1) };
+        self.put(column, stored.ok_or(Broken("a number is out of bounds"))?);
+        Ok(value)
+    }
+
+    fn text(&mut self, bytes: Ints, column: Texts) -> Result<(), Broken> {
+        let length = self.integer(bytes)?;
+        self.fixed(usize::try_from(length).map_err(|_| Broken("a text is too long"))?, column)
+    }
+
+    fn fixed(&mut self, count: usize, column: Texts) -> Result<(), Broken> {
+        let bytes = self.reader.take(count)?;
+        if let Some(column) = self.columns.texts.get_mut(column as usize) {
+            column.extend_from_slice(bytes);
+        }
+        Ok(())
+    }
+}
+
+// ---- Columns to entries ----
+
+/// What a block begins with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct BlockStart {
+    pub(crate) first_seq: Seq,
+    pub(crate) entries: u32,
+    /// Bytes of its entries.
+    pub(crate) bytes: u64,
+    pub(crate) codec: u8,
+    pub(crate) chain: Chain,
+    pub(crate) log_time: i64,
+    pub(crate) next_slot: u32,
+}
+
+/// The heads of a block: when its entries were made and which slots they touched.
+pub(crate) struct Heads {
+    pub(crate) start: BlockStart,
+    ints: Vec<Integers>,
+}
+
+/// A block that can give its entries back.
+pub(crate) struct Block {
+    pub(crate) heads: Heads,
+    texts: Vec<Vec<u8>>,
+    points: Vec<Chain>,
+}
+
+impl Heads {
+    pub(crate) fn read(start: BlockStart, part: &[u8], inflate: &mut Inflate) -> Result<Self, Broken> {
+        let mut reader = Reader(part);
+        let ints = (0..HEADS).map(|_| Integers::read(&mut reader, inflate)).collect::<Result<Vec<_>, _>>()?;
+        reader.end()?;
+        let heads = Self { start, ints };
+        let of_each = [Ints::Extras, Ints::Elapsed, Ints::Author, Ints::Intent, Ints::Body];
+        if of_each.iter().any(|column| heads.len(*column) != start.entries as usize) {
+            return Err(Broken("a column is not of all entries"));
+        }
+        Ok(heads)
+    }
+
+    #[inline]
+    fn get(&self, column: Ints, at: usize) -> Option<u64> {
+        self.ints.get(column as usize).and_then(|ints| ints.get(at))
+    }
+
+    fn len(&self, column: Ints) -> usize {
+        self.ints.get(column as usize).map_or(0, Integers::len)
+    }
+
+    /// The log time before an entry, by its place in the block.
+    pub(crate) fn log_time_before(&self, at: usize) -> i64 {
+        (0..at)
+            .map_while(|at| self.get(Ints::Elapsed, at))
+            .fold(self.start.log_time, i64::saturating_add_unsigned)
+    }
+
+    /// How many entries of the block are not later than this.
+    pub(crate) fn not_later(&self, millis: i64) -> usize {
+        let mut log_time = self.start.log_time;
+        (0..self.start.entries as usize)
+            .map_while(|at| self.get(Ints::Elapsed, at))
+            .take_while(|elapsed| {
+                log_time = log_time.saturating_add_unsigned(*elapsed);
+                log_time <= millis
+            })
+            .count()
+    }
+
+    /// Calls for each operation with the place of its entry, its slot, and whether it took a new one; in order, until the
+    /// call says no. Also returns the slot that the next add would take there.
+    pub(crate) fn touches(&self, mut each: impl FnMut(usize, u32, bool) -> bool) -> Result<u32, Broken> {
+        let early = || Broken("a column ends early");
+        let narrow = |value: u64| u32::try_from(value).map_err(|_| Broken("a slot is out of bounds"));
+        let mut next_slot = self.start.next_slot;
+        let (mut changes, mut operations, mut slots, mut adds) = (0, 0, 0, 0);
+        let operations_max = usize::try_from(self.start.bytes).unwrap_or(usize::MAX);
+        for at in 0..self.start.entries as usize {
+            if self.get(Ints::Body, at).ok_or_else(early)? != 0 {
+                continue;
+            }
+            let count = self.get(Ints::Operations, changes).ok_or_else(early)?;
+            changes += 1;
+            for _ in 0..count {
+                let kind = self.get(Ints::Operation, operations).ok_or_else(early)?;
+                operations += 1;
+                if operations > operations_max {
+                    return Err(Broken("it holds more operations than bytes"));
+                }
+                let (slot, is_new) = if kind == 0 {
+                    let again = self.get(Ints::Again, adds).ok_or_else(early)?;
+                    adds += 1;
+                    match again.checked_sub(1) {
+                        Some(slot) => (narrow(slot)?, false),
+                        None => {
+                            next_slot = next_slot.checked_add(1).ok_or(Broken("a slot is out of bounds"))?;
+                            (next_slot - 1, true)
+                        }
+                    }
+                } else {
+                    let slot = self.get(Ints::Slot, slots).ok_or_else(early)?;
+                    slots += 1;
+                    (narrow(slot)?, false)
+                };
+                if !each(at, slot, is_new) {
+                    return Ok(next_slot - u32::from(is_new));
+                }
+            }
+        }
+        Ok(next_slot)
+    }
+
+    /// The slot that the next add takes before an entry, by its place in the block.
+    pub(crate) fn next_slot_before(&self, at: usize) -> Result<u32, Broken> {
+        self.touches(|entry, _, _| entry < at)
+    }
+
+    /// The slots that adds of the block took, in order, each with whether it is a new one.
+    pub(crate) fn added(&self) -> Result<Vec<(u32, bool)>, Broken> {
+        let mut added = Vec::new();
+        let mut next_slot = self.start.next_slot;
+        let agains = (0..self.len(Ints::Again)).map_while(|at| self.get(Ints::Again, at));
+        for again in agains {
+            match again.checked_sub(1) {
+                Some(slot) => {
+                    added.push((u32::try_from(slot).map_err(|_| Broken("a slot is out of bounds"))?, false));
+                }
+                None => {
+                    added.push((next_slot, true));
+                    next_slot = next_slot.checked_add(1).ok_or(Broken("a slot is out of bounds"))?;
+                }
+            }
+            if added.len() as u64 > self.start.bytes {
+                return Err(Broken("it adds more than a block can hold"));
+            }
+        }
+        Ok(added)
+    }
+}
+
+/// The ids that a block's adds spell out, in order.
+pub(crate) struct Ids<'b> {
+    bytes: Cow<'b, Integers>,
+    texts: Cow<'b, [u8]>,
+}
+
+impl Ids<'_> {
+    pub(crate) fn read(part: &[u8], inflate: &mut Inflate) -> Result<Self, Broken> {
+        let (bytes, texts) = read_ids(part, inflate)?;
+        Ok(Self { bytes: Cow::Owned(bytes), texts: Cow::Owned(texts) })
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = Reader(&self.texts);
+        self.bytes.iter().map_while(move |bytes| rest.take(usize::try_from(bytes).ok()?).ok())
+    }
+}
+
+fn read_ids(part: &[u8], inflate: &mut Inflate) -> Result<(Integers, Vec<u8>), Broken> {
+    let mut reader = Reader(part);
+    let read = (Integers::read(&mut reader, inflate)?, read_texts(&mut reader, inflate)?);
+    reader.end()?;
+    Ok(read)
+}
+
+impl Block {
+    /// Reads a block from its parts, whose checksums match.
+    pub(crate) fn read(start: BlockStart, parts: [&[u8]; PARTS]) -> Result<Self, Broken> {
+        let [chains, heads, ids, bodies] = parts;
+        let points = points(&start, chains)?;
+        let mut inflate = Inflate::new();
+        match start.codec {
+            CODEC_COLUMNS => {
+                let mut heads = Heads::read(start, heads, &mut inflate)?;
+                let (id_bytes, id_texts) = read_ids(ids, &mut inflate)?;
+                heads.ints.push(id_bytes);
+                let mut reader = Reader(bodies);
+                for _ in HEADS + 1..Ints::COUNT {
+                    heads.ints.push(Integers::read(&mut reader, &mut inflate)?);
+                }
+                let mut texts = vec![id_texts];
+                for _ in 1..Texts::COUNT {
+                    texts.push(read_texts(&mut reader, &mut inflate)?);
+                }
+                reader.end()?;
+                Ok(Self { heads, texts, points })
+            }
+            CODEC_PLAIN => {
+                let (mut columns, mut units) = (Columns::new(), Units::default());
+                let mut reader = Reader(bodies);
+                for at in 0..u64::from(start.entries) {
+                    let length = u32::from_le_bytes(reader.fixed()?);
+                    columns.shred(reader.take(length as usize)?, &mut units, start.first_seq.0 + at)?;
+                }
+                reader.end()?;
+                let [heads, ids, bodies] = columns.parts(&mut Deflate::new(None));
+                let start = BlockStart { codec: CODEC_COLUMNS, ..start };
+                Self::read(start, [chains, &heads, &ids, &bodies])
+            }
+            _ => Err(Broken("a block is of no known codec")),
+        }
+    }
+
+    /// The ids that its adds spell out.
+    pub(crate) fn ids(&self) -> Ids<'_> {
+        let bytes = match self.heads.ints.get(Ints::IdBytes as usize) {
+            Some(bytes) => Cow::Borrowed(bytes),
+            None => Cow::Owned(Integers::default()),
+        };
+        Ids { bytes, texts: Cow::Borrowed(self.texts.first().map_or(&[], Vec::as_slice)) }
+    }
+
+    /// The last place at or before this where the chain is kept, and the chain before the entry there.
+    pub(crate) fn point(&self, at: usize) -> (usize, Chain) {
+        let point = at / CHAIN_EVERY;
+        match point.checked_sub(1).and_then(|before| self.points.get(before)) {
+            Some(chain) => (point * CHAIN_EVERY, *chain),
+            None => (0, self.heads.start.chain),
+        }
+    }
+
+    /// Entries of the block, each with its length (4 bytes) in front, as a frame holds them.
+    pub(crate) fn payload(&self, range: std::ops::Range<usize>) -> Result<Vec<u8>, Broken> {
+        let start = self.heads.start;
+        let max = usize::try_from(start.bytes).unwrap_or(usize::MAX);
+        let whole = range == (0..start.entries as usize);
+        let capacity = if whole { max + 4 * start.entries as usize } else { 64 * range.len() };
+        let mut join = Join {
+            block: self,
+            ints: [0; Ints::COUNT],
+            texts: [0; Texts::COUNT],
+            out: Vec::new(),
+            max,
+            steps: max,
+        };
+        let mut units = Units::default();
+        for at in 0..range.start {
+            grammar::entry(&mut Skip(&mut join), &mut units, start.first_seq.0 + at as u64)?;
+        }
+        join.out.reserve_exact(capacity.min(max.saturating_mul(5)));
+        for at in range {
+            let place = join.out.len();
+            join.out.extend([0; 4]);
+            join.max = join.max.saturating_add(4);
+            grammar::entry(&mut join, &mut units, start.first_seq.0 + at as u64)?;
+            let length = u32::try_from(join.out.len() - place - 4).unwrap_or(u32::MAX);
+            if let Some(front) = join.out.get_mut(place..place + 4) {
+                front.copy_from_slice(&length.to_le_bytes());
+            }
+        }
+        if whole {
+            let used = |(column, used): (&Integers, &usize)| column.len() == *used;
+            let texts_used = |(column, used): (&Vec<u8>, &usize)| column.len() == *used;
+            if !self.heads.ints.iter().zip(&join.ints).all(used)
+                || !self.texts.iter().zip(&join.texts).all(texts_used)
+            {
+                return Err(Broken("a column holds more than the entries take"));
+            }
+            if join.out.len() != join.max {
+                return Err(Broken("the entries are shorter than the block says"));
+            }
+        }
+        Ok(join.out)
+    }
+
+    /// The canonical bytes of one entry, by its place, and the chain after it.
+    pub(crate) fn entry(&self, at: usize) -> Result<(Vec<u8>, Chain), Broken> {
+        let (from, mut chain) = self.point(at);
+        let payload = self.payload(from..at + 1)?;
+        let mut reader = Reader(&payload);
+        let mut last = &[][..];
+        for _ in from..=at {
+            let length = u32::from_le_bytes(reader.fixed()?);
+            last = reader.take(length as usize)?;
+            chain = chain.after(last);
+        }
+        Ok((last.to_vec(), chain))
+    }
+}
+
+/// The chain values within a block.
+pub(crate) fn points(start: &BlockStart, part: &[u8]) -> Result<Vec<Chain>, Broken> {
+    let (chunks, rest) = part.as_chunks::<32>();
+    if !rest.is_empty() || chunks.len() != (start.entries as usize).saturating_sub(1) / CHAIN_EVERY {
+        return Err(Broken("there are not as many chain values as there must be"));
+    }
+    Ok(chunks.iter().map(|chunk| Chain(*chunk)).collect())
+}
+
+struct Join<'c> {
+    block: &'c Block,
+    ints: [usize; Ints::COUNT],
+    texts: [usize; Texts::COUNT],
+    out: Vec<u8>,
+    max: usize,
+    /// Every integer takes a byte of an entry or more, so there are no more of them than bytes.
+    steps: usize,
+}
+
+impl Join<'_> {
+    #[inline]
+    fn next(&mut self, column: Ints) -> Result<u64, Broken> {
+        self.steps = self.steps.checked_sub(1).ok_or(Broken("the entries are longer than the block says"))?;
+        let cursor = self.ints.get_mut(column as usize).ok_or(Broken("a column ends early"))?;
+        let value = self.block.heads.get(column, *cursor).ok_or(Broken("a column ends early"))?;
+        *cursor += 1;
+        Ok(value)
+    }
+
+    #[inline]
+    fn next_foretold(&mut self, column: Ints, foretold: u64) -> Result<u64, Broken> {
+        Ok(self.next(column)?.checked_sub(1).unwrap_or(foretold))
+    }
+
+    #[inline]
+    fn skip(&mut self, count: usize, column: Texts) -> Result<&[u8], Broken> {
+        let early = Broken("a column ends early");
+        let cursor = self.texts.get_mut(column as usize).ok_or(early)?;
+        let end = cursor.checked_add(count).ok_or(early)?;
+        let text =
+            self.block.texts.get(column as usize).and_then(|text| text.get(*cursor..end)).ok_or(early)?;
+        *cursor = end;
+        Ok(text)
+    }
+
+    #[inline]
+    fn check(&self) -> Result<(), Broken> {
+        if self.out.len() > self.max {
+            Err(Broken("the entries are longer than the block says"))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Passage for Join<'_> {
+    fn literal(&mut self, byte: u8) -> Result<(), Broken> {
+        self.out.push(byte);
+        self.check()
+    }
+
+    #[inline]
+    fn byte(&mut self, column: Ints) -> Result<u8, Broken> {
+        let byte = u8::try_from(self.next(column)?).map_err(|_| Broken("a byte is out of bounds"))?;
+        self.out.push(byte);
+        self.check()?;
+        Ok(byte)
+    }
+
+    #[inline]
+    fn integer(&mut self, column: Ints) -> Result<u64, Broken> {
+        let value = self.next(column)?;
+        put_integer(&mut self.out, value);
+        self.check()?;
+        Ok(value)
+    }
+
+    #[inline]
+    fn foretold(&mut self, column: Ints, foretold: u64) -> Result<u64, Broken> {
+        let value = self.next_foretold(column, foretold)?;
+        put_integer(&mut self.out, value);
+        self.check()?;
+        Ok(value)
+    }
+
+    #[inline]
+    fn text(&mut self, bytes: Ints, column: Texts) -> Result<(), Broken> {
+        let length = self.integer(bytes)?;
+        self.fixed(usize::try_from(length).map_err(|_| Broken("a text is too long"))?, column)
+    }
+
+    #[inline]
+    fn fixed(&mut self, count: usize, column: Texts) -> Result<(), Broken> {
+        let early = Broken("a column ends early");
+        let cursor = self.texts.get_mut(column as usize).ok_or(early)?;
+        let end = cursor.checked_add(count).ok_or(early)?;
+        let text =
+            self.block.texts.get(column as usize).and_then(|text| text.get(*cursor..end)).ok_or(early)?;
+        *cursor = end;
+        if text.len() > self.max.saturating_sub(self.out.len()) {
+            return Err(Broken("the entries are longer than the block says"));
+        }
+        self.out.extend_from_slice(text);
+        Ok(())
+    }
+}
+
+/// Passes entries without writing them.
+struct Skip<'j, 'c>(&'j mut Join<'c>);
+
+impl Passage for Skip<'_, '_> {
+    fn literal(&mut self, _: u8) -> Result<(), Broken> {
+        Ok(())
+    }
+
+    #[inline]
+    fn byte(&mut self, column: Ints) -> Result<u8, Broken> {
+        u8::try_from(self.0.next(column)?).map_err(|_| Broken("a byte is out of bounds"))
+    }
+
+    #[inline]
+    fn integer(&mut self, column: Ints) -> Result<u64, Broken> {
+        self.0.next(column)
+    }
+
+    #[inline]
+    fn foretold(&mut self, column: Ints, foretold: u64) -> Result<u64, Broken> {
+        self.0.next_foretold(column, foretold)
+    }
+
+    #[inline]
+    fn text(&mut self, bytes: Ints, column: Texts) -> Result<(), Broken> {
+        let length = self.0.next(bytes)?;
+        self.fixed(usize::try_from(length).map_err(|_| Broken("a text is too long"))?, column)
+    }
+
+    #[inline]
+    fn fixed(&mut self, count: usize, column: Texts) -> Result<(), Broken> {
+        self.0.skip(count, column).map(drop)
+    }
+}

@@ -1,0 +1,261 @@
+//! Columns: the same thing of many entries side by side, each stored in the way that takes fewest bytes.
+//!
+//! ```text
+//! integers := count | 0 for a count of 0, else: least | bits | if bits > 0: way | bytes | the bytes
+//!   bits     that the largest less the least takes; 57 and more are written as 64
+//!   way      0 packed: value less the least in so many bits, the lowest first, one behind the other, zeros to a whole byte
+//!            1 zstd of planes: the lowest byte of each, then the next of each, as many as the bits take
+//! texts    := bytes before compression | 0 for 0, else: way | bytes | the bytes
+//!   way      0 as they are, 1 zstd
+//! ```
+
+use zstd::bulk::{Compressor, Decompressor};
+
+use super::integer::{Broken, Reader, put_integer};
+use crate::BLOCK_INFLATED_MAX;
+
+const PLAIN: u8 = 0;
+const ZSTD: u8 = 1;
+/// Packed integers are read at any place without a pass over the others; zstd has to save more than 1 in this many.
+const WORTH_ONE_IN: usize = 12;
+
+/// What compresses, and how much it may still compress of one block.
+pub(crate) struct Deflate {
+    compressor: Option<Compressor<'static>>,
+    left: usize,
+}
+
+impl Deflate {
+    /// At this level of zstd; `None` to compress nothing.
+    pub(crate) fn new(level: Option<i32>) -> Self {
+        let compressor = level.and_then(|level| Compressor::new(level).ok());
+        Self { compressor, left: BLOCK_INFLATED_MAX }
+    }
+
+    /// Begins another block.
+    pub(crate) fn begin(&mut self) {
+        self.left = BLOCK_INFLATED_MAX;
+    }
+
+    fn smaller(&mut self, bytes: &[u8], below: usize) -> Option<Vec<u8>> {
+        let left = self.left.checked_sub(bytes.len())?;
+        let smaller =
+            self.compressor.as_mut()?.compress(bytes).ok().filter(|smaller| smaller.len() < below)?;
+        self.left = left;
+        Some(smaller)
+    }
+}
+
+/// What inflates, and how much it may still inflate of one block.
+pub(crate) struct Inflate {
+    decompressor: Option<Decompressor<'static>>,
+    left: usize,
+}
+
+impl Inflate {
+    pub(crate) fn new() -> Self {
+        Self { decompressor: None, left: BLOCK_INFLATED_MAX }
+    }
+
+    fn inflate(&mut self, bytes: &[u8], inflated: usize) -> Result<Vec<u8>, Broken> {
+        self.left = self.left.checked_sub(inflated).ok_or(Broken("it inflates to more than a block may"))?;
+        let decompressor = match &mut self.decompressor {
+            Some(decompressor) => decompressor,
+            none => none.insert(Decompressor::new().map_err(|_| Broken("zstd does not start"))?),
+        };
+        let out = decompressor.decompress(bytes, inflated).map_err(|_| Broken("zstd does not inflate it"))?;
+        if out.len() == inflated { Ok(out) } else { Err(Broken("it inflates to another length")) }
+    }
+}
+
+/// Writes integers.
+pub(crate) fn put_integers(bytes: &mut Vec<u8>, values: &[u64], deflate: &mut Deflate) {
+    put_integer(bytes, values.len() as u64);
+    let Some((least, most)) = values.iter().min().zip(values.iter().max()) else { return };
+    put_integer(bytes, *least);
+    let bits = match u64::BITS - (most - least).leading_zeros() {
+        57.. => 64,
+        bits => bits,
+    };
+    bytes.push(u8::try_from(bits).unwrap_or(64));
+    if bits == 0 {
+        return;
+    }
+    let packed = pack(values, *least, bits);
+    let planes: Vec<u8> = (0..bits.div_ceil(8) as usize)
+        .flat_map(|plane| values.iter().map(move |value| (value - least).to_le_bytes().get(plane).copied()))
+        .flatten()
+        .collect();
+    let worth = packed.len() - packed.len() / WORTH_ONE_IN;
+    put_bytes(bytes, &packed, deflate.smaller(&planes, worth).as_deref());
+}
+
+fn put_bytes(bytes: &mut Vec<u8>, plain: &[u8], smaller: Option<&[u8]>) {
+    bytes.push(if smaller.is_some() { ZSTD } else { PLAIN });
+    let stored = smaller.unwrap_or(plain);
+    put_integer(bytes, stored.len() as u64);
+    bytes.extend_from_slice(stored);
+}
+
+fn pack(values: &[u64], least: u64, bits: u32) -> Vec<u8> {
+    let mut packed = Vec::with_capacity(packed_bytes(values.len(), bits).unwrap_or_default() + 8);
+    let (mut held, mut count) = (0_u128, 0);
+    for value in values {
+        held |= u128::from(value - least) << count;
+        count += bits;
+        while count >= 8 {
+            let [low, ..] = held.to_le_bytes();
+            packed.push(low);
+            held >>= 8;
+            count -= 8;
+        }
+    }
+    if count > 0 {
+        let [low, ..] = held.to_le_bytes();
+        packed.push(low);
+    }
+    packed
+}
+
+fn packed_bytes(count: usize, bits: u32) -> Option<usize> {
+    count.checked_mul(bits as usize).map(|bits| bits.div_ceil(8))
+}
+
+/// Writes texts, one behind the other.
+pub(crate) fn put_texts(bytes: &mut Vec<u8>, texts: &[u8], deflate: &mut Deflate) {
+    put_integer(bytes, texts.len() as u64);
+    if !texts.is_empty() {
+        put_bytes(bytes, texts, deflate.smaller(texts, texts.len()).as_deref());
+    }
+}
+
+/// Integers that were read, to look up by place.
+#[derive(Clone, Default)]
+pub(crate) struct Integers {
+    count: usize,
+    least: u64,
+    bits: u32,
+    planes: bool,
+    /// Packed ones have eight zeros behind, so that each is read as one word.
+    bytes: Vec<u8>,
+}
+
+impl Integers {
+    pub(crate) fn read(reader: &mut Reader<'_>, inflate: &mut Inflate) -> Result<Self, Broken> {
+        let count = reader.count()?;
+        if count == 0 {
+            return Ok(Self::default());
+        }
+        let (least, bits) = (reader.integer()?, u32::from(reader.byte()?));
+        if bits > 64 || (57..64).contains(&bits) {
+            return Err(Broken("integers of so many bits"));
+        }
+        if bits == 0 {
+            return Ok(Self { count, least, ..Self::default() });
+        }
+        let way = reader.byte()?;
+        let stored = reader.count()?;
+        let stored = reader.take(stored)?;
+        let short = Broken("a column is not as long as it says");
+        let bytes = match way {
+            PLAIN => {
+                if packed_bytes(count, bits) != Some(stored.len()) {
+                    return Err(short);
+                }
+                let mut bytes = Vec::with_capacity(stored.len() + 8);
+                bytes.extend_from_slice(stored);
+                bytes.extend([0; 8]);
+                bytes
+            }
+            ZSTD => inflate.inflate(stored, count.checked_mul(bits.div_ceil(8) as usize).ok_or(short)?)?,
+            _ => return Err(Broken("a column is stored in no known way")),
+        };
+        Ok(Self { count, least, bits, planes: way == ZSTD, bytes })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, at: usize) -> Option<u64> {
+        if at >= self.count {
+            return None;
+        }
+        if self.bits == 0 {
+            return Some(self.least);
+        }
+        let above = if self.planes {
+            let mut above = u64::from(*self.bytes.get(at)?);
+            let mut place = at;
+            for shift in (8..self.bits).step_by(8) {
+                place += self.count;
+                above |= u64::from(*self.bytes.get(place)?) << shift;
+            }
+            above
+        } else {
+            let bit = at * self.bits as usize;
+            let word = self.bytes.get(bit / 8..bit / 8 + 8)?;
+            let word = u64::from_le_bytes(word.try_into().ok()?) >> (bit % 8);
+            if self.bits == 64 { word } else { word & ((1 << self.bits) - 1) }
+        };
+        Some(self.least.wrapping_add(above))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u64> {
+        (0..self.count).map_while(|at| self.get(at))
+    }
+}
+
+/// Reads texts.
+pub(crate) fn read_texts(reader: &mut Reader<'_>, inflate: &mut Inflate) -> Result<Vec<u8>, Broken> {
+    let length = reader.count()?;
+    if length == 0 {
+        return Ok(Vec::new());
+    }
+    let way = reader.byte()?;
+    let stored = reader.count()?;
+    let stored = reader.take(stored)?;
+    match way {
+        PLAIN if stored.len() == length => Ok(stored.to_vec()),
+        ZSTD => inflate.inflate(stored, length),
+        _ => Err(Broken("a column is stored in no known way")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Deflate, Inflate, Integers, Reader, put_integers, put_texts, read_texts};
+
+    #[test]
+    fn a_column_is_read_back_whichever_way_it_was_stored() {
+        let columns: [Vec<u64>; 9] = [
+            vec![],
+            vec![7],
+            vec![9; 1_000],
+            (0..1_000).collect(),
+            (0..1_000).map(|at| at * at * 0x9e37_79b9_7f4a_7c15 % 61_001).collect(),
+            vec![u64::MAX, 0, 1],
+            vec![1 << 56, 0, 3],
+            (0..500).map(|at| at % 2).collect(),
+            (0..500).map(|at| 1_000_000 + (at % 3) * 70_000).collect(),
+        ];
+        for level in [None, Some(3)] {
+            let (mut deflate, mut bytes) = (Deflate::new(level), Vec::new());
+            for column in &columns {
+                put_integers(&mut bytes, column, &mut deflate);
+                let texts: Vec<u8> = column.iter().flat_map(|value| value.to_le_bytes()).collect();
+                put_texts(&mut bytes, &texts, &mut deflate);
+            }
+            let (mut reader, mut inflate) = (Reader(&bytes), Inflate::new());
+            for column in &columns {
+                let read = Integers::read(&mut reader, &mut inflate).unwrap();
+                assert_eq!(read.iter().collect::<Vec<_>>(), *column);
+                assert_eq!((read.len(), read.get(column.len())), (column.len(), None));
+                let texts: Vec<u8> = column.iter().flat_map(|value| value.to_le_bytes()).collect();
+                assert_eq!(read_texts(&mut reader, &mut inflate).unwrap(), texts);
+            }
+            assert_eq!(reader.end(), Ok(()));
+        }
+    }
+}

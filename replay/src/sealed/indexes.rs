@@ -1,0 +1,150 @@
+//! The two indexes of a sealed segment, in pages that are read one by one.
+//!
+//! ```text
+//! slot page := integers: slot less the one before | integers: number of blocks | integers: block less the one before
+//!   which blocks hold an entry that touched a slot; within a page the first slot, and the first block of each, as they are
+//! id page   := integers: hash less the one before | integers: slot less the first new one of the segment
+//!   which new slots ids got: the highest bits of the first 8 bytes of BLAKE3(id), little-endian, in order
+//! ```
+//!
+//! A slot leads to blocks, not to entries: which entries of a block they are, its heads say. Naming the entries costs
+//! some 15 bits a change where changes are spread evenly, naming blocks 3 or 4, and an entry is read with its block anyway.
+
+use std::collections::BTreeMap;
+
+use super::column::{Deflate, Inflate, Integers, put_integers};
+use super::integer::{Broken, Reader};
+
+/// Most slots, or ids, in one page.
+const PAGE_KEYS: usize = 1_024;
+/// Most blocks named in one page, but for a single slot that needs more.
+const PAGE_PLACES: usize = 4_096;
+/// So many more bits than tell the ids of a segment apart: one in 256 look-ups for nothing reads an id for nothing.
+const SPARE_BITS: u32 = 8;
+
+/// A page on its way to the file: its first key, the number of keys, its bytes.
+pub(crate) type NewPage = (u64, u32, Vec<u8>);
+
+/// Which blocks touched which slot.
+pub(crate) type SlotIndex = BTreeMap<u32, Vec<u32>>;
+
+pub(crate) fn slot_pages(index: &SlotIndex, deflate: &mut Deflate) -> Vec<NewPage> {
+    let mut pages = Vec::new();
+    let (mut slots, mut counts, mut places) = (Vec::new(), Vec::new(), Vec::new());
+    let mut first = 0;
+    let mut close = |first: u32, columns: [&mut Vec<u64>; 3]| {
+        let mut bytes = Vec::new();
+        let count = u32::try_from(columns[0].len()).unwrap_or(u32::MAX);
+        deflate.begin();
+        for column in columns {
+            put_integers(&mut bytes, column, deflate);
+            column.clear();
+        }
+        pages.push((first.into(), count, bytes));
+    };
+    let mut before = 0;
+    for (slot, blocks) in index {
+        if slots.len() >= PAGE_KEYS || !slots.is_empty() && places.len() + blocks.len() > PAGE_PLACES {
+            close(first, [&mut slots, &mut counts, &mut places]);
+        }
+        if slots.is_empty() {
+            (first, before) = (*slot, 0);
+        }
+        slots.push(u64::from(slot - before));
+        counts.push(blocks.len() as u64);
+        let mut block_before = 0;
+        for block in blocks {
+            places.push(u64::from(block - block_before));
+            block_before = *block;
+        }
+        before = *slot;
+    }
+    if !slots.is_empty() {
+        close(first, [&mut slots, &mut counts, &mut places]);
+    }
+    pages
+}
+
+/// Calls for each slot of a page, in order, with its blocks, until the call says no.
+pub(crate) fn read_slot_page(
+    bytes: &[u8],
+    count: u32,
+    mut each: impl FnMut(u32, &mut dyn Iterator<Item = u32>) -> bool,
+) -> Result<(), Broken> {
+    let (mut reader, mut inflate) = (Reader(bytes), Inflate::new());
+    let slots = Integers::read(&mut reader, &mut inflate)?;
+    let counts = Integers::read(&mut reader, &mut inflate)?;
+    let places = Integers::read(&mut reader, &mut inflate)?;
+    reader.end()?;
+    let out = Broken("a page of the slot index is not what it says");
+    if slots.len() != count as usize || counts.len() != slots.len() || counts.len() > 2 * PAGE_KEYS {
+        return Err(out);
+    }
+    let (mut slot, mut at) = (0_u32, 0_usize);
+    for (delta, count) in slots.iter().zip(counts.iter()) {
+        slot = u32::try_from(delta).ok().and_then(|delta| slot.checked_add(delta)).ok_or(out)?;
+        let count = usize::try_from(count).map_err(|_| out)?;
+        let end = at.checked_add(count).filter(|end| *end <= places.len()).ok_or(out)?;
+        let mut block = 0_u32;
+        let mut blocks = (at..end).map_while(|at| {
+            block = u32::try_from(places.get(at)?).ok().and_then(|delta| block.checked_add(delta))?;
+            Some(block)
+        });
+        if !each(slot, &mut blocks) {
+            return Ok(());
+        }
+        at = end;
+    }
+    if at == places.len() { Ok(()) } else { Err(out) }
+}
+
+/// The hash by which an id is found.
+pub(crate) fn hash_of(id: &[u8], bits: u32) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *blake3::hash(id).as_bytes();
+    u64::from_le_bytes([a, b, c, d, e, f, g, h]).checked_shr(u64::BITS - bits).unwrap_or_default()
+}
+
+/// The bits of a hash that tell so many ids apart.
+pub(crate) fn hash_bits(ids: usize) -> u32 {
+    (usize::BITS - ids.leading_zeros() + SPARE_BITS).min(u64::BITS)
+}
+
+/// Pages of `(hash, slot less the first)`, which need not be in order.
+pub(crate) fn id_pages(mut ids: Vec<(u64, u32)>, deflate: &mut Deflate) -> Vec<NewPage> {
+    ids.sort_unstable();
+    ids.chunks(PAGE_KEYS)
+        .map(|page| {
+            let first = page.first().map_or(0, |(hash, _)| *hash);
+            let mut before = 0;
+            let hashes: Vec<u64> =
+                page.iter().map(|(hash, _)| hash - std::mem::replace(&mut before, *hash)).collect();
+            let slots: Vec<u64> = page.iter().map(|(_, slot)| u64::from(*slot)).collect();
+            let mut bytes = Vec::new();
+            deflate.begin();
+            put_integers(&mut bytes, &hashes, deflate);
+            put_integers(&mut bytes, &slots, deflate);
+            (first, u32::try_from(page.len()).unwrap_or(u32::MAX), bytes)
+        })
+        .collect()
+}
+
+/// The entries of a page of ids.
+pub(crate) fn read_id_page(bytes: &[u8], count: u32) -> Result<Vec<(u64, u32)>, Broken> {
+    let (mut reader, mut inflate) = (Reader(bytes), Inflate::new());
+    let hashes = Integers::read(&mut reader, &mut inflate)?;
+    let slots = Integers::read(&mut reader, &mut inflate)?;
+    reader.end()?;
+    let out = Broken("a page of the ids is not what it says");
+    if hashes.len() != count as usize || slots.len() != hashes.len() || slots.len() > PAGE_KEYS {
+        return Err(out);
+    }
+    let mut hash = 0_u64;
+    hashes
+        .iter()
+        .zip(slots.iter())
+        .map(|(delta, slot)| {
+            hash = hash.checked_add(delta).ok_or(out)?;
+            Ok((hash, u32::try_from(slot).map_err(|_| out)?))
+        })
+        .collect()
+}

@@ -1,0 +1,28 @@
+//! Sealed segments: a raw segment compressed, indexed, and never changed again.
+//!
+//! ```text
+//! header | blocks | pages of the slot index | pages of the ids | footer
+//! ```
+//!
+//! One behind the other, with nothing between them. Every byte lies under a checksum: that of the header in the header,
+//! that of the footer in the header, all others in the footer; each is salted with the salt of the segment and the place in
+//! the file.
+//!
+//! The modules, in the order data flows:
+
+mod integer; //       integers as entries write them
+mod column; //        integers and texts side by side
+mod grammar; //       the parts of an entry, and the column of each
+mod block; //         some 64 KiB of entries
+mod facts; //         what entries say of slots, ids, vocabulary and stacks
+mod indexes; //       slot to blocks, id to slot
+mod header; //        what the segments around it have to agree with
+mod footer; //        where everything lies
+mod segment_index; // reading
+mod encode; //        sealing, and checking what was sealed
+
+pub(crate) use encode::seal_as_is;
+pub use encode::{Sealing, seal, verify_sealed};
+pub use header::{Grown, SealedHeader};
+pub(crate) use segment_index::RecentBlocks;
+pub use segment_index::SegmentIndex;

@@ -1,0 +1,189 @@
+//! Goal: sealed, a history is what it was raw: every entry, chain value, time, state and end, over any mixture of raw and
+//! sealed segments; and what the indexes answer is what folding every entry gives.
+//!
+//! Method: seeded histories of changes, undo, redo, marks, closings and crashes, under a tuning so small that segments
+//! come all the time; any subset of their segments is sealed in blocks of any size, with the raw file left or gone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flow_history::{Author, Flow, History, Intent, Mark, MemoryStorage, Operation, Scope, Tuning};
+use flow_history_replay::{
+    Chain, Ending, Entry, FileName, Log, LogError, MemorySource, Replay, Sealing, Seq, State, Tail, seal,
+    verify_sealed,
+};
+use flow_history_tests::{Chance, Gene, SeededClock, slots_of, thoroughness};
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// The files of a history by chance, and that seed's chance to go on with.
+fn made(seed: u64, steps: usize) -> (Files, Chance) {
+    let mut chance = Chance::new(seed);
+    let mut tuning = Tuning::hostile();
+    tuning.vouch_after = Duration::from_secs(3_600);
+    tuning.derive_from_bytes = u64::MAX;
+    let clock: Arc<SeededClock> = SeededClock::new(seed).into();
+    let options = || History::options().tuning(tuning.clone()).clock(clock.clone());
+    let mut storage = MemoryStorage::new();
+    let mut history = options().open_storage(Arc::new(storage.clone())).unwrap();
+    for _ in 0..steps {
+        let author =
+            Author::user(pick(&mut chance, &["alice", "bob", "carol"])).named(pick(&mut chance, &["A", "B"]));
+        match chance.below(24) {
+            0..=12 => drop(change(&history, &author, Intent::Edit, &mut chance)),
+            13 => drop(change(&history, &Author::system("host"), Intent::System, &mut chance)),
+            14..=16 => drop(history.undo(Scope::Flow, &author)),
+            17..=18 => drop(history.redo(Scope::Flow, &author)),
+            19 => drop(history.mark(&author, Mark::Deploy)),
+            20 => drop(history.label(&author, "here", history.version().seq().0 / 2)),
+            21 => {
+                history.close().unwrap();
+                history = options().open_storage(Arc::new(storage.clone())).unwrap();
+            }
+            _ if chance.once_in(3) => {
+                // As if the process had been killed: what is in the files is all there is.
+                storage = MemoryStorage::with_files(storage.files());
+                history = options().open_storage(Arc::new(storage.clone())).unwrap();
+            }
+            _ => {}
+        }
+    }
+    if chance.once_in(2) {
+        history.close().unwrap();
+    }
+    let is_log = |name: &str| name == "history" || name.starts_with("segment-");
+    (storage.files().into_iter().filter(|(name, _)| is_log(name)).collect(), chance)
+}
+
+fn pick(chance: &mut Chance, of: &[&'static str]) -> &'static str {
+    of[chance.below(of.len())]
+}
+
+fn change(history: &History, author: &Author, intent: Intent, chance: &mut Chance) -> Option<()> {
+    let mut flow = history.at(flow_history::At::Head).unwrap().to_flow().unwrap();
+    let mut operations: Vec<Operation> = Vec::new();
+    for _ in 0..=chance.below(5) {
+        let operation = Gene::random(chance).operation(&flow);
+        if flow.apply(&operation).is_ok() {
+            operations.push(operation);
+        }
+    }
+    history.change(author, "a change").intent(intent).operations(operations).append().ok().map(drop)
+}
+
+fn open(files: &Files) -> Result<Log, LogError> {
+    Log::open(Arc::new(MemorySource(files.clone())))
+}
+
+/// Everything that there is to see of a log.
+struct Seen {
+    entries: Vec<Entry>,
+    chains: Vec<Chain>,
+    state: State,
+    ending: Ending,
+}
+
+fn seen(log: &Log) -> Seen {
+    let mut replay = Replay::from_the_start(log);
+    let (mut entries, mut chains) = (Vec::new(), vec![replay.state().chain]);
+    while let Some(entry) = replay.next_entry().unwrap() {
+        entries.push(entry);
+        chains.push(replay.state().chain);
+    }
+    let ending = replay.ending().unwrap();
+    Seen { entries, chains, state: replay.into_state(), ending }
+}
+
+fn same_state(a: &State, b: &State) -> bool {
+    let flows = |flow: &Flow| slots_of(flow);
+    (a.seq, a.chain, a.log_time) == (b.seq, b.chain, b.log_time)
+        && flows(&a.flow) == flows(&b.flow)
+        && a.flow.next_slot() == b.flow.next_slot()
+        && a.stacks == b.stacks
+        && a.marks == b.marks
+}
+
+/// Blocks of any size, so that few and many entries, and segments of one block and of many, are tried.
+fn sealing(chance: &mut Chance) -> Sealing {
+    Sealing::default()
+        .block_bytes(*chance.pick(&[1, 200, 1_000, 64 << 10]))
+        .level(*chance.pick(&[None, Some(3)]))
+}
+
+/// Seals some of the segments, and leaves some of their raw files.
+fn mixture(files: &Files, chance: &mut Chance) -> Files {
+    let log = open(files).unwrap();
+    let mut mixed = files.clone();
+    let ending = log.ending().unwrap();
+    for at in 0..log.segments().len() {
+        let raw = log.segments()[at].file();
+        let is_open = at + 1 == log.segments().len() && ending.tail != Tail::Closed;
+        if is_open {
+            assert!(seal(&log, at, &Sealing::default()).is_err(), "the end of an open log was sealed");
+        }
+        if is_open || chance.once_in(3) {
+            continue;
+        }
+        let bytes = seal(&log, at, &sealing(chance)).unwrap();
+        let sealed = FileName::SealedSegment(log.segments()[at].header.number).to_string();
+        let aside = format!("{sealed}.tmp");
+        let beside: Files =
+            [files.clone(), [(aside.clone(), bytes.clone())].into()].into_iter().flatten().collect();
+        verify_sealed(&open(&beside).unwrap(), at, &aside).unwrap();
+        mixed.insert(sealed, bytes);
+        if !chance.once_in(3) {
+            mixed.remove(&raw.to_string());
+        }
+    }
+    mixed
+}
+
+#[test]
+fn any_mixture_of_raw_and_sealed_segments_is_the_same_history() {
+    let mut sealed = 0;
+    for seed in 0..40 * thoroughness() as u64 {
+        let (files, mut chance) = made(seed, 120);
+        let truth = seen(&open(&files).unwrap());
+        for _ in 0..4 {
+            let mixed = mixture(&files, &mut chance);
+            let log = open(&mixed).unwrap();
+            sealed += log.segments().iter().filter(|segment| segment.sealed.is_some()).count();
+            let found = seen(&log);
+            assert_eq!(found.entries, truth.entries, "seed {seed}");
+            assert_eq!(found.chains, truth.chains, "seed {seed}");
+            assert!(same_state(&found.state, &truth.state), "seed {seed}");
+            let ends = |ending: &Ending| (ending.segment, ending.seq, ending.chain, ending.tail);
+            assert_eq!(ends(&found.ending), ends(&truth.ending), "seed {seed}");
+            assert_eq!(ends(&log.ending().unwrap()), ends(&truth.ending), "seed {seed}");
+            places(&log, &truth, seed);
+            resumed(&log, &truth, &mut chance, seed);
+        }
+    }
+    assert!(sealed > 500, "{sealed} segments were sealed");
+}
+
+/// Looks up entries by number and time.
+fn places(log: &Log, truth: &Seen, seed: u64) {
+    for (seq, chain) in (0..).zip(&truth.chains) {
+        assert_eq!(log.chain_at(Seq(seq)).unwrap(), Some(*chain), "seed {seed}, {seq}");
+    }
+    assert_eq!(log.chain_at(Seq(truth.chains.len() as u64)).unwrap(), None, "seed {seed}");
+    let times: Vec<i64> = truth.entries.iter().map(|entry| entry.header.log_time).collect();
+    assert_eq!(log.first_time().unwrap(), times.first().copied());
+    for time in times.iter().flat_map(|time| [time - 1, *time, time + 1]) {
+        let expected = times.partition_point(|other| *other <= time) as u64;
+        assert_eq!(log.seq_at_time(time).unwrap(), Seq(expected), "seed {seed}, time {time}");
+    }
+}
+
+/// Goes on from a state in the middle.
+fn resumed(log: &Log, truth: &Seen, chance: &mut Chance, seed: u64) {
+    let mut replay = Replay::from_the_start(log);
+    replay.run_to(Seq(chance.below(truth.entries.len() + 1) as u64)).unwrap();
+    let state = replay.into_state();
+    let mut replay = Replay::from_state(log, state);
+    replay.run_to(Seq(u64::MAX)).unwrap();
+    assert!(same_state(replay.state(), &truth.state), "seed {seed}");
+    assert_eq!(replay.ending().map(|ending| ending.seq), Some(truth.state.seq));
+}
