@@ -45,9 +45,9 @@ pub(crate) enum Kind {
 type Kept = (Arc<dyn Any + Send + Sync>, usize);
 
 struct Cache {
-    young: HashMap<Key, Kept, foldhash::fast::RandomState>,
+    young: HashMap<Key, Kept>,
     young_bytes: usize,
-    old: HashMap<Key, Kept, foldhash::fast::RandomState>,
+    old: HashMap<Key, Kept>,
     budget: usize,
 }
 
@@ -109,7 +109,7 @@ pub(crate) fn forget(files: u64) {
 
 impl Cache {
     /// Keeps something, and returns what had to go for it.
-    fn keep(&mut self, key: Key, kept: Kept) -> Option<HashMap<Key, Kept, foldhash::fast::RandomState>> {
+    fn keep(&mut self, key: Key, kept: Kept) -> Option<HashMap<Key, Kept>> {
         if kept.1 > self.budget / 2 {
             return None;
         }
@@ -125,7 +125,7 @@ impl Cache {
         Some(std::mem::replace(&mut self.old, std::mem::take(&mut self.young)))
     }
 
-    fn take_all(&mut self) -> [HashMap<Key, Kept, foldhash::fast::RandomState>; 2] {
+    fn take_all(&mut self) -> [HashMap<Key, Kept>; 2] {
         self.young_bytes = 0;
         [std::mem::take(&mut self.young), std::mem::take(&mut self.old)]
     }

@@ -150,11 +150,6 @@ pub enum Error {
         /// The directory.
         dir: PathBuf,
     },
-    /// Something is already where something new was to be made.
-    NotEmpty {
-        /// The directory.
-        dir: PathBuf,
-    },
     /// The version was pruned.
     Pruned {
         /// The oldest version that is kept.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flow_history_replay::{Entry, Replay, Seq};
+use flow_history_replay::{Entry, Seq};
 
 use crate::{Error, History};
 

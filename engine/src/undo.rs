@@ -120,11 +120,10 @@ fn read_unit(history: &History, seq: Seq) -> Result<Unit, Error> {
     // What is on a stack may still be on its way to the disk.
     writer.flush()?;
     let files = history.files();
-    let log = files.log()?;
-    let before =
-        files.state_at(&log, seq.previous().unwrap_or_default()).map_err(|error| files.log_error(error))?;
-    let mut replay = Replay::from_state(&log, (*before).clone());
-    let step = replay.step().map_err(|error| files.log_error(error))?;
+    let step = files.read(|log| {
+        let before = files.state_at(log, seq.previous().unwrap_or_default())?;
+        Replay::from_state(log, (*before).clone()).step()
+    })?;
     let (entry, pushed) = step.ok_or(Error::NothingToUndo)?;
     Unit::of(&entry, Arc::new(pushed.inverses))
 }

@@ -25,6 +25,7 @@ fn directory() -> PathBuf {
 
 fn open(storage: &MemoryStorage, clock: &Arc<SeededClock>) -> History {
     let mut tuning = Tuning::default();
+    tuning.seal = false;
     tuning.segment_bytes_first = 2 << 10;
     tuning.segment_bytes_max = 4 << 10;
     tuning.vouch_after = Duration::from_secs(3_600);
