@@ -31,6 +31,7 @@ mod operation; //  Add, Remove, Set, Move
 mod misfit; //     why an operation does not fit a flow
 mod flow; //       the graph at one version
 mod apply; //      an operation onto a flow, and its inverse
+mod assembly; //   components in any order to a flow
 mod removal; //    what goes with a component that is removed
 mod edits; //      the edits that turn one value into another
 mod diff; //       the operations that turn one flow into another
@@ -39,6 +40,7 @@ mod difference; // what changed between two flows, for a person
 mod facet; //      which fields are configuration, layout, runtime, ...
 mod hash; //       state hashes
 
+pub use crate::assembly::Assembly;
 pub use crate::component::Component;
 pub use crate::diff::operations_between;
 pub use crate::difference::{ChangeKind, ComponentDifference, Difference, FieldDifference, Summary};
