@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flow_history_checkpoint::{Checkpoint, ReadAt};
+use flow_history_checkpoint::{Checkpoint, CheckpointError, ReadAt};
 use flow_history_replay::{
     Ending, Entry, FileName, IDENTITY_BYTES, Log, LogError, Replay, Seq, Source, State, What, read_up_to,
 };
@@ -61,6 +61,18 @@ impl ReadAt for StoredFile {
     fn len(&self) -> io::Result<u64> {
         self.storage.len(&self.file)
     }
+}
+
+/// Opens a checkpoint, with the earlier ones that it shares pages with.
+pub(crate) fn open_checkpoint(
+    storage: &Arc<dyn Storage>,
+    seq: Seq,
+) -> Result<Checkpoint<impl ReadAt>, CheckpointError> {
+    let stored = |sequence| {
+        let file = FileName::Checkpoint(sequence).to_string();
+        StoredFile { storage: Arc::clone(storage), file }
+    };
+    Checkpoint::open_with(stored(seq.0), |earlier| Some(stored(earlier)))
 }
 
 impl Files {
@@ -194,9 +206,7 @@ impl Files {
 
     /// The state that a checkpoint holds; `None` where it cannot be used, which costs time and nothing else.
     pub(crate) fn load_checkpoint(&self, log: &Log, seq: Seq) -> Option<State> {
-        let stored =
-            StoredFile { storage: Arc::clone(&self.storage), file: FileName::Checkpoint(seq.0).to_string() };
-        let checkpoint = Checkpoint::open(stored).ok()?;
+        let checkpoint = open_checkpoint(&self.storage, seq).ok()?;
         let header = checkpoint.header();
         if header.history != log.history().0 || header.sequence != seq.0 {
             return None;

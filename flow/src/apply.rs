@@ -202,7 +202,7 @@ impl Flow {
     }
 }
 
-fn check_component(component: &Component) -> Result<(), Reason> {
+pub(crate) fn check_component(component: &Component) -> Result<(), Reason> {
     let bytes = component.id.len();
     if bytes == 0 || bytes > ID_BYTES_MAX {
         return Err(Reason::IdLength { bytes, max: ID_BYTES_MAX });

@@ -33,6 +33,7 @@ mod flow; //       the graph at one version
 mod apply; //      an operation onto a flow, and its inverse
 mod alone; //      one component followed through operations, without its flow
 mod splice; //     one long text as an edit of another
+mod assembly; //   components in any order to a flow
 mod removal; //    what goes with a component that is removed
 mod edits; //      the edits that turn one value into another
 mod diff; //       the operations that turn one flow into another
@@ -44,6 +45,7 @@ mod difference; // what changed between two flows, for a person
 mod facet; //      which fields are configuration, layout, runtime, ...
 mod hash; //       state hashes
 
+pub use crate::assembly::Assembly;
 pub use crate::component::Component;
 pub use crate::conflict::{Conflict, Mode, Obstacle, Resolution};
 pub use crate::diff::operations_between;
