@@ -1,10 +1,9 @@
 //! The operations that take entries back from the flow as it is now, and what is in the way.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use flow_history_flow::{
-    ComponentId, Conflict, Edit, Flow, Merged, Operation, Slot, Step, Terms, merge_among,
+    Component, ComponentId, Conflict, Flow, Merged, Operation, Slot, Step, Terms, merge_among,
 };
 use flow_history_replay::{Link, Seq};
 
@@ -51,7 +50,7 @@ pub(super) fn take_back(
             taking.operations.extend(unit.inverses.iter().cloned());
         } else {
             let (before, after) = (entries.before(unit.seq())?, entries.after(unit)?);
-            if free && let Some(taken) = taken_exactly(unit, &after, &flow) {
+            if free && let Some(taken) = taken_exactly(unit, (&before, &after), &flow) {
                 flow = taken;
                 taking.operations.extend(unit.inverses.iter().cloned());
                 continue;
@@ -66,14 +65,14 @@ pub(super) fn take_back(
 }
 
 /// The flow without a unit, where everything that it touched is as it left it.
-fn taken_exactly(unit: &Known, after: &Flow, now: &Flow) -> Option<Flow> {
+fn taken_exactly(unit: &Known, (before, after): (&Flow, &Flow), now: &Flow) -> Option<Flow> {
     let same = |id: &ComponentId| now.component(id) == after.component(id) && now.slot(id) == after.slot(id);
     if !unit.operations().iter().all(|operation| same(operation.id())) {
         return None;
     }
     let mut flow = now.clone();
     flow.apply_all(unit.inverses.iter()).ok()?;
-    is_whole(unit, now, &flow).then_some(flow)
+    is_whole(unit, now, &flow, Some(before)).then_some(flow)
 }
 
 /// Whether a unit can be taken back by its inverse as it is: whoever takes it back and does it again is where they were,
@@ -88,7 +87,7 @@ fn is_unchanged_since(unit: &Known, now: &Flow) -> bool {
         return false;
     }
     let mut flow = now.clone();
-    if flow.apply_all(unit.inverses.iter()).is_err() || !is_whole(unit, now, &flow) {
+    if flow.apply_all(unit.inverses.iter()).is_err() || !is_whole(unit, now, &flow, None) {
         return false;
     }
     flow.apply_all(unit.operations()).is_ok()
@@ -98,22 +97,23 @@ fn is_unchanged_since(unit: &Known, now: &Flow) -> bool {
         })
 }
 
-/// Whether no wire is left behind by what goes, and every wire that comes back leads from something to something.
-fn is_whole(unit: &Known, now: &Flow, then: &Flow) -> bool {
-    let goes: HashSet<&ComponentId> =
-        unit.inverses.iter().filter(|o| matches!(o, Operation::Remove { .. })).map(Operation::id).collect();
-    let leaves_no_wire =
-        goes.iter().all(|id| now.attached(id).all(|wire| then.component(&wire.id).is_none()));
-    leaves_no_wire
-        && unit.inverses.iter().all(|inverse| match inverse {
-            Operation::Add { component, .. } => component.ends().all(|end| then.component(end).is_some()),
-            Operation::Set { edit: Edit::Put(_) | Edit::Place(..), id, .. } => {
-                then.component(id).is_none_or(|component| {
-                    component.ends().all(|end| then.component(end).is_some() || now.component(end).is_none())
-                })
-            }
-            _ => true,
-        })
+/// Whether no wire is left behind by what goes, and every wire that comes back leads from something to something; but for
+/// those that led nowhere before the unit already, where that is known.
+fn is_whole(unit: &Known, now: &Flow, then: &Flow, before: Option<&Flow>) -> bool {
+    let led_nowhere = |end: &ComponentId| before.is_some_and(|before| before.component(end).is_none());
+    let was_loose = |wire: &Component, end: &ComponentId| {
+        let wire = before.and_then(|before| before.component(&wire.id));
+        wire.is_some_and(|wire| wire.ends().any(|other| other == end))
+    };
+    unit.inverses.iter().all(|inverse| match inverse {
+        Operation::Remove { id } => {
+            now.attached(id).all(|wire| then.component(&wire.id).is_none() || was_loose(wire, id))
+        }
+        Operation::Add { component, .. } => {
+            component.ends().all(|end| then.component(end).is_some() || led_nowhere(end))
+        }
+        _ => true,
+    })
 }
 
 /// The links that say which new slots hold components that had another id before.
