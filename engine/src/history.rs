@@ -17,17 +17,18 @@ use crate::options::Options;
 use crate::published::Published;
 use crate::recovery;
 use crate::sealing::seal_when_full;
+use crate::seen::Seen;
 use crate::selector::At;
 use crate::stamper::Stamper;
 use crate::stats::{Stats, sizes};
 use crate::storage::Storage;
 use crate::subscription::Subscription;
 use crate::telemetry::{self, Phase};
-use crate::undo::{self, Applied, Scope};
+use crate::undo::{self, Applied, LeftBehind, Part, Plan, Proposal, Removed, Scope, Without};
 use crate::verify::{Verified, verify};
 use crate::view::View;
 use crate::writer::{HeadInfo, Writer};
-use crate::{Error, Mark as MarkBody};
+use crate::{Authorizer, Error, Mark as MarkBody};
 
 /// A history: everything that was ever done to a flow, and the flow at any of its versions.
 ///
@@ -44,6 +45,7 @@ struct Shared {
     published: Arc<Published>,
     running: Arc<Published>,
     declaring: Mutex<()>,
+    authorizer: Option<Arc<dyn Authorizer>>,
     role: Role,
 }
 
@@ -119,12 +121,13 @@ impl History {
             published,
             running: Arc::new(Published::undeclared()),
             declaring: Mutex::default(),
+            authorizer: options.authorizer.clone(),
             role: Role::Writer(writer),
         };
         Self { shared: Arc::new(shared) }.with_running()
     }
 
-    pub(crate) fn open_to_read(storage: Arc<dyn Storage>) -> Result<Self, Error> {
+    pub(crate) fn open_to_read(storage: Arc<dyn Storage>, options: &Options) -> Result<Self, Error> {
         let files = Arc::new(Files::new(storage));
         let end = recovery::open_to_read(&files)?;
         let published = Arc::new(Published::new(end.state.version()));
@@ -134,6 +137,7 @@ impl History {
             published,
             running: Arc::new(Published::undeclared()),
             declaring: Mutex::default(),
+            authorizer: options.authorizer.clone(),
             role,
         };
         Self { shared: Arc::new(shared) }.with_running()
@@ -242,28 +246,55 @@ impl History {
         self.writer()?.append_all(drafts)
     }
 
-    /// Takes the newest undoable change of a scope back, by a new entry.
+    /// Plans what a proposal comes to, and writes nothing. A handle that only reads can plan too.
+    ///
+    /// Costs the size of what is taken back; where that is not among the newest entries, the way to it as well.
     ///
     /// # Errors
-    /// [`Error::NothingToUndo`], [`Error::FieldChangedSince`], and those of an append.
+    /// [`Error::NothingToUndo`], [`Error::NothingToRedo`], [`Error::Frozen`], [`Error::NotAChange`], those of
+    /// [`History::at`]. What is in the way is said by the plan.
+    pub fn plan(&self, author: &Author, proposal: Proposal) -> Result<Plan, Error> {
+        undo::plan(self, author, proposal)
+    }
+
+    /// Plans a proposal and finishes the plan.
+    ///
+    /// # Errors
+    /// As [`History::plan`] and [`Plan::finish`]; never [`Error::Stale`], unless somebody comes in between all the time.
+    pub fn apply(&self, author: &Author, proposal: Proposal) -> Result<Applied, Error> {
+        undo::apply(self, author, &proposal)
+    }
+
+    /// Takes the newest undoable unit of a scope back, by a new entry.
+    ///
+    /// # Errors
+    /// [`Error::NothingToUndo`]; as [`History::apply`].
     pub fn undo(&self, scope: Scope, author: &Author) -> Result<Applied, Error> {
-        undo::undo(self, scope, author)
+        self.apply(author, Proposal::undo(scope))
     }
 
-    /// Does what was undone last again, by a new entry.
+    /// Does what was undone last in a scope again, by a new entry.
     ///
     /// # Errors
-    /// [`Error::NothingToRedo`], [`Error::FieldChangedSince`], and those of an append.
+    /// [`Error::NothingToRedo`]; as [`History::apply`].
     pub fn redo(&self, scope: Scope, author: &Author) -> Result<Applied, Error> {
-        undo::redo(self, scope, author)
+        self.apply(author, Proposal::redo(scope))
     }
 
-    /// Makes a scope as it was at a version, by a new entry; none where it is so already.
+    /// Takes entries back although later ones exist, by one new entry; none where that has been done already.
     ///
     /// # Errors
-    /// Those of [`History::at`] and of an append.
-    pub fn restore(&self, scope: Scope, version: impl Into<At>, author: &Author) -> Result<Applied, Error> {
-        undo::restore(self, scope, version.into(), author)
+    /// [`Error::NotAChange`], [`Error::UnknownVersion`]; as [`History::apply`].
+    pub fn revert(&self, entries: impl IntoIterator<Item = Seq>, author: &Author) -> Result<Applied, Error> {
+        self.apply(author, Proposal::revert(entries))
+    }
+
+    /// Makes a part as it was at a version, by a new entry; none where it is so already.
+    ///
+    /// # Errors
+    /// Those of [`History::at`]; as [`History::apply`].
+    pub fn restore(&self, part: Part, version: impl Into<At>, author: &Author) -> Result<Applied, Error> {
+        self.apply(author, Proposal::restore(part, version))
     }
 
     /// Says that a version runs from now on, where saving and running are not the same. Stampers give it as the current
@@ -433,6 +464,36 @@ impl History {
         Ok(Difference::between(&before.flow, &after.flow))
     }
 
+    /// What the flow would be, had these entries never been made. Writes nothing; reads the log from the first of them on.
+    ///
+    /// # Errors
+    /// [`Error::UnknownVersion`]; [`Error::Damaged`] and [`Error::Io`].
+    pub fn replay_without(&self, entries: &[Seq]) -> Result<Without, Error> {
+        undo::replay_without(self, entries)
+    }
+
+    /// The components that were removed and are not there now, the newest removal first. Reads the whole log.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] and [`Error::Io`].
+    pub fn removed(&self) -> Result<Vec<Removed>, Error> {
+        undo::removed(self)
+    }
+
+    /// The undos that can no longer be done again, oldest first. Reads the whole log.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] and [`Error::Io`].
+    pub fn left_behind(&self) -> Result<Vec<LeftBehind>, Error> {
+        undo::left_behind(self)
+    }
+
+    /// A view as somebody may see it, by the policies of its version.
+    #[must_use]
+    pub fn seen_by(&self, author: &Author, view: View) -> Seen {
+        Seen::new(view, author.clone(), self.authorizer())
+    }
+
     /// The version that each label names.
     ///
     /// # Errors
@@ -490,6 +551,24 @@ impl History {
     #[must_use]
     pub fn entries_read(&self) -> u64 {
         self.files().entries_read()
+    }
+
+    pub(crate) fn authorizer(&self) -> Option<Arc<dyn Authorizer>> {
+        self.shared.authorizer.clone()
+    }
+
+    /// Looks at the newest state: of a handle that writes, with what is still on its way to the disk.
+    pub(crate) fn look_at_head<T>(&self, look: impl FnOnce(&State) -> T) -> Result<T, Error> {
+        match &self.shared.role {
+            Role::Writer(writer) => Ok(writer.to_plan_on(look)),
+            Role::Reader(_) => {
+                let head = self.fresh_head()?.id.seq();
+                let files = self.files();
+                let log = files.log()?;
+                let state = files.state_at(&log, head).map_err(|error| files.log_error(error))?;
+                Ok(look(&state))
+            }
+        }
     }
 
     fn last_head(&self) -> HeadInfo {

@@ -144,18 +144,17 @@ impl Merging<'_> {
             self.goals.insert(id.clone(), Goal::as_in(self.mine, id));
             return;
         }
+        let bring = |resolved: Option<Resolution>| {
+            matches!(resolved, Some(Resolution::Overwrite | Resolution::BringBack))
+        };
         match (base, mine, theirs) {
-            (None, Some(_), Some(theirs)) => {
-                if self.conflict(id, Obstacle::IdTaken { kind: theirs.kind.clone() })
-                    == Some(Resolution::Overwrite)
-                {
-                    self.goals.insert(id.clone(), Goal::as_in(self.mine, id));
-                }
+            (None, Some(_), Some(theirs))
+                if bring(self.conflict(id, Obstacle::IdTaken { kind: theirs.kind.clone() })) =>
+            {
+                self.goals.insert(id.clone(), Goal::as_in(self.mine, id));
             }
-            (Some(_), Some(_), None) => {
-                if self.conflict(id, Obstacle::TargetMissing) == Some(Resolution::BringBack) {
-                    self.goals.insert(id.clone(), Goal::as_in(self.mine, id));
-                }
+            (Some(_), Some(_), None) if bring(self.conflict(id, Obstacle::TargetMissing)) => {
+                self.goals.insert(id.clone(), Goal::as_in(self.mine, id));
             }
             (Some(base), None, Some(theirs)) => self.removal(id, base, theirs),
             (Some(base), Some(mine), Some(theirs)) => self.edit(id, base, mine, theirs),
@@ -218,8 +217,8 @@ impl Merging<'_> {
         merged.fields =
             merge_maps((&base.fields, &mine.fields, &theirs.fields), &mut path, &mut |path, values| {
                 let Some((field, steps)) = path.split_first() else { return false };
-                let [left, wanted, now] = values.map(|value| value.cloned());
-                let path = steps.iter().fold(Path::field(field), |path, key| path.key(key));
+                let [left, wanted, now] = values.map(Option::<&Value>::cloned);
+                let path = steps.iter().fold(Path::field(field), Path::key);
                 let obstacle = Obstacle::FieldChangedSince { path, left, now, wanted };
                 self.conflict(id, obstacle) == Some(Resolution::Overwrite)
             });

@@ -43,6 +43,7 @@ mod log; //        all segments of a history, in order
 mod extent; //     how far the files of a log reach up to an entry
 mod keys; //       idempotency keys that are remembered
 mod stacks; //     what undo and redo would take next
+mod fold; //       the stacks of a whole log, unit by unit
 mod state; //      what folding entries builds up
 mod replay; //     folding, entry by entry
 
@@ -53,6 +54,7 @@ pub use crate::damage::{Damage, LogError, What};
 pub use crate::entry::{Body, Entry, Header, Intent, Link, Mark, Request};
 pub use crate::extent::Extent;
 pub use crate::file_name::FileName;
+pub use crate::fold::{Abandoned, Fold, Lists, taken_by};
 pub use crate::frame::{FRAME_ALIGN, FRAME_HEADER_BYTES, FrameHeader, FrameKind, encode_frame, frame_bytes};
 pub use crate::identity::{IDENTITY_BYTES, Identity};
 pub use crate::keys::{KEYS_REMEMBERED, Keyed, Keys, content_of};

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use flow_history::{
     About, At, Author, Component, Error, Flow, FlowVersionId, History, Intent, Mark, MemoryStorage,
-    Operation, Scope, Seq, Tuning,
+    Operation, Part, Scope, Seq, Tuning,
 };
 use flow_history_replay::{Log, MemorySource, Replay};
 use flow_history_tests::{Chance, Gene, Line, Model, SeededClock, is_same_log, slots_of, thoroughness};
@@ -220,14 +220,22 @@ impl Session {
             Ok(applied) => {
                 self.opened_mark(applied.version);
                 let line = Line { id: applied.version, author: author.id.to_string(), intent: Intent::Undo };
-                self.model.undo(line).unwrap();
+                if self.system_changes {
+                    self.model.undo_as(applied.taken[0], &applied.operations, line).unwrap();
+                } else {
+                    self.model.undo(line).unwrap();
+                }
                 self.counts.undone += 1;
             }
             Err(Error::NothingToUndo) => {
-                assert!(!self.model.can().0, "seed {}: there is something to undo", self.seed);
+                assert!(
+                    self.system_changes || !self.model.can().0,
+                    "seed {}: there is something to undo",
+                    self.seed
+                );
             }
             // Only what is on no stack can have come in between.
-            Err(Error::FieldChangedSince { .. } | Error::Misfit(_)) if self.system_changes => {}
+            Err(Error::Conflicts { .. }) if self.system_changes => {}
             Err(error) => panic!("seed {}: {error}", self.seed),
         }
     }
@@ -239,12 +247,20 @@ impl Session {
             Ok(applied) => {
                 self.opened_mark(applied.version);
                 let line = Line { id: applied.version, author: author.id.to_string(), intent: Intent::Redo };
-                self.model.redo(line).unwrap();
+                if self.system_changes {
+                    self.model.redo_as(applied.taken[0], &applied.operations, line).unwrap();
+                } else {
+                    self.model.redo(line).unwrap();
+                }
             }
             Err(Error::NothingToRedo) => {
-                assert!(!self.model.can().1, "seed {}: there is something to redo", self.seed);
+                assert!(
+                    self.system_changes || !self.model.can().1,
+                    "seed {}: there is something to redo",
+                    self.seed
+                );
             }
-            Err(Error::FieldChangedSince { .. } | Error::Misfit(_)) if self.system_changes => {}
+            Err(Error::Conflicts { .. }) if self.system_changes => {}
             Err(error) => panic!("seed {}: {error}", self.seed),
         }
     }
@@ -252,8 +268,8 @@ impl Session {
     fn restore(&mut self) {
         let author = self.author();
         let to = self.chance.below(self.model.flows.len());
-        let applied = self.history().restore(Scope::Flow, to as u64, &author).unwrap();
-        assert_eq!(applied.taken, Seq(to as u64));
+        let applied = self.history().restore(Part::Flow, to as u64, &author).unwrap();
+        assert_eq!(applied.taken, [Seq(to as u64)]);
         if applied.operations.is_empty() {
             assert_eq!(
                 self.model.flow(),

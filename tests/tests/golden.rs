@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use flow_history::{
     About, At, Author, Component, Edit, History, Intent, Link, Map, Mark, MemoryStorage, Number, Operation,
-    Order, Path as Place, ROOT_ID, ROOT_KIND, Request, Scope, SecretRef, Seq, Slot, Step, Timestamp, Tuning,
-    Value,
+    Order, Part, Path as Place, ROOT_ID, ROOT_KIND, Request, Scope, SecretRef, Seq, Slot, Step, Timestamp,
+    Tuning, Value,
 };
 use flow_history_tests::{SeededClock, slots_of};
 
@@ -135,7 +135,7 @@ fn make() -> MemoryStorage {
             .append()
             .unwrap();
     }
-    history.restore(Scope::Flow, 2, &alice).unwrap();
+    history.restore(Part::Flow, 2, &alice).unwrap();
 
     let version = Seq(2);
     let marks = [
