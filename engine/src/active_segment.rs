@@ -179,10 +179,7 @@ impl ActiveSegment {
     /// Whether the current segment is more than half full and nothing is ready to follow it.
     pub(crate) fn wants_prepared(&self) -> bool {
         matches!(self.prepared, Prepared::No)
-            && self
-                .current
-                .as_ref()
-                .is_some_and(|current| current.offset > current.capacity / 2)
+            && self.current.as_ref().is_some_and(|current| current.offset > current.capacity / 2)
     }
 
     /// The file that should be made ready to follow, and its length.

@@ -4,9 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use flow_history_replay::{
-    CLOSING_BYTES, FileName, FlowVersionId, Identity, Log, LogError, Seq,
-};
+use flow_history_replay::{CLOSING_BYTES, FileName, FlowVersionId, Identity, Log, LogError, Seq};
 
 use crate::files::Files;
 use crate::storage::{Failed, Storage, create_anew, replace_file, write_all};
@@ -128,7 +126,9 @@ fn try_copy(files: &Files, seq: Seq, to: &dyn Storage) -> Result<Copied, CopyErr
         if is_last && segment.sealed.is_none() {
             // Behind the last frame of a history that was not closed there is room for the next.
             length += CLOSING_BYTES as u64;
-            to.set_len(&file, length).map_err(Failed::write("lengthen", &file, bytes)).map_err(CopyError::Write)?;
+            to.set_len(&file, length)
+                .map_err(Failed::write("lengthen", &file, bytes))
+                .map_err(CopyError::Write)?;
         }
         to.sync(&file).map_err(Failed::sync(&file)).map_err(CopyError::Write)?;
         copied.files += 1;
@@ -170,8 +170,9 @@ fn copy_file(log: &Log, file: &str, bytes: u64, to: &dyn Storage) -> Result<(), 
     while at < bytes {
         let wanted = usize::try_from(bytes - at).unwrap_or(usize::MAX).min(CHUNK_BYTES);
         let chunk = buffer.get_mut(..wanted).unwrap_or_default();
-        let read = flow_history_replay::read_up_to(&**log.source(), file, at, chunk)
-            .and_then(|count| if count == wanted { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) });
+        let read = flow_history_replay::read_up_to(&**log.source(), file, at, chunk).and_then(|count| {
+            if count == wanted { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+        });
         read.map_err(|source| {
             CopyError::Read(LogError::Io { operation: "read", file: file.to_owned(), offset: at, source })
         })?;

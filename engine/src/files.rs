@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flow_history_checkpoint::{Checkpoint, CheckpointError, ReadAt};
 use flow_history_replay::{
-    Ending, Entry, FileName, IDENTITY_BYTES, Log, LogError, Replay, Seq, Source, State, What, read_up_to,
+    Ending, Entry, FileName, IDENTITY_BYTES, Log, LogError, Pushed, Replay, Seq, Source, State, What,
+    read_up_to,
 };
 use parking_lot::Mutex;
 
@@ -156,8 +157,13 @@ impl Files {
 
     /// The next entry of a replay, which goes on in the files that took the place of others meanwhile.
     pub(crate) fn next_entry(&self, replay: &mut Replay) -> Result<Option<Entry>, Error> {
+        Ok(self.next_step(replay)?.map(|(entry, _)| entry))
+    }
+
+    /// The next entry of a replay, with what takes it back.
+    pub(crate) fn next_step(&self, replay: &mut Replay) -> Result<Option<(Entry, Pushed)>, Error> {
         for _ in 0..TRIES_MAX {
-            let error = match replay.next_entry() {
+            let error = match replay.step() {
                 Err(error @ (LogError::Damaged(_) | LogError::Io { .. })) => error,
                 other => return other.map_err(|error| self.log_error(error)),
             };
@@ -169,7 +175,7 @@ impl Files {
                 _ => return Err(self.log_error(error)),
             }
         }
-        replay.next_entry().map_err(|error| self.log_error(error))
+        replay.step().map_err(|error| self.log_error(error))
     }
 
     /// [`Files::reading`], with the history's place in the error.

@@ -68,9 +68,9 @@ pub use flow_history_replay::{
     Header, HistoryId, Intent, Link, Mark, ParseVersionIdError, Request, Seq, Source, Tail, Timestamp, What,
 };
 
+pub use crate::authorizer::{Authorizer, Decision, Denial, ListedPolicies, Question, Vanished};
 pub use crate::backup::Backup;
 pub use crate::cache::{forget_cached, set_cache_bytes};
-pub use crate::authorizer::{Authorizer, Decision, Denial, ListedPolicies, Question, Vanished};
 pub use crate::change::{About, ChangeBuilder};
 pub use crate::clock::{Clock, SystemClock};
 pub use crate::error::{Advice, Error};

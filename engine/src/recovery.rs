@@ -4,8 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use flow_history_replay::{
-    Chain, Ending, FileName, HistoryId, Identity, Log, LogError, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentReason, Seq,
-    SegmentSummary, State, Tail, What,
+    Chain, Ending, FileName, HistoryId, Identity, Log, LogError, SEGMENT_HEADER_BYTES, SegmentHeader,
+    SegmentReason, SegmentSummary, Seq, State, Tail, What,
 };
 
 use crate::active_segment::{ActiveSegment, fill_new};

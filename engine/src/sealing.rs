@@ -34,7 +34,10 @@ fn seal(files: &Files, log: &Log, index: usize, raw: FileName) -> Result<u64, Se
     let written = write_aside(storage, &aside, &bytes).map_err(SealError::Storage).and_then(|()| {
         // ORDER: what was written is read back and compared with the chain before it takes anything's place.
         verify_sealed(log, index, &aside).map_err(SealError::Log)?;
-        storage.rename(&aside, &sealed).map_err(Failed::write("rename", &aside, 0)).map_err(SealError::Storage)
+        storage
+            .rename(&aside, &sealed)
+            .map_err(Failed::write("rename", &aside, 0))
+            .map_err(SealError::Storage)
     });
     if written.is_err() {
         let _ = storage.remove(&aside);
@@ -73,7 +76,8 @@ fn seal_full(files: &Files, writer: &Writer) -> Result<(), SealError> {
     loop {
         let log = files.open_log().map_err(SealError::Log)?;
         let before_last = log.segments().len().saturating_sub(1);
-        let full = log.segments().iter().take(before_last).enumerate().find(|(_, segment)| segment.sealed.is_none());
+        let full =
+            log.segments().iter().take(before_last).enumerate().find(|(_, segment)| segment.sealed.is_none());
         let Some((index, segment)) = full else { return Ok(()) };
         let sealed_bytes = seal(files, &log, index, segment.file())?;
         writer.sealed(segment.bytes, sealed_bytes);

@@ -15,8 +15,9 @@ use std::time::Duration;
 use flow_history::{
     At, Author, Component, Error, Flow, FlowVersionId, History, Intent, Mark, MemoryStorage, Scope, Tuning,
 };
-use flow_history_tests::{is_same_log, 
-    Chance, Disk, Gene, Line, Model, SeededClock, SimDisk, Step, is_nightly, slots_of, thoroughness,
+use flow_history_tests::{
+    Chance, Disk, Gene, Line, Model, SeededClock, SimDisk, Step, is_nightly, is_same_log, slots_of,
+    thoroughness,
 };
 
 type Files = BTreeMap<String, Vec<u8>>;

@@ -6,7 +6,7 @@
 //! the live handle, a read-only handle that was opened at the start, one opened now, one on a copy without checkpoints
 //! and catalog, and an offline replay.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 

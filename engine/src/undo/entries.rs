@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use flow_history_flow::{Flow, Operation};
-use flow_history_replay::{Body, Entry, Header, Intent, Link, Replay, Seq, taken_by};
+use flow_history_replay::{Body, Entry, Header, Intent, Link, Seq, taken_by};
 
 use crate::{Error, History};
 
@@ -99,14 +99,10 @@ impl<'h> Entries<'h> {
 
     fn fold_up_to(&mut self, seq: Seq) -> Result<(), Error> {
         let files = self.history.files();
-        let log = files.log()?;
-        let start = Seq(seq.0.saturating_sub(FOLDED_AT_ONCE));
-        let state = files.state_at(&log, start).map_err(|error| files.log_error(error))?;
-        let mut replay = Replay::from_state(&log, (*state).clone());
+        let mut replay = files.replay_from(Seq(seq.0.saturating_sub(FOLDED_AT_ONCE)))?;
         while replay.state().seq < seq {
             let before = replay.state().flow.clone();
-            let step = replay.step().map_err(|error| files.log_error(error))?;
-            let Some((entry, pushed)) = step else { break };
+            let Some((entry, pushed)) = files.next_step(&mut replay)? else { break };
             let (entry, inverses) = (Arc::new(entry), Arc::new(pushed.inverses));
             self.known.insert(entry.seq, Arc::new(Known { entry, inverses, before: Some(before) }));
         }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use flow_history_flow::{Flow, Misfit, Operation};
-use flow_history_replay::{Body, Replay, Seq, taken_by};
+use flow_history_replay::{Body, Seq, taken_by};
 
 use crate::{Error, History};
 
@@ -34,12 +34,9 @@ pub(crate) fn replay_without(history: &History, entries: &[Seq]) -> Result<Witho
     let mut misfits = Vec::new();
 
     let files = history.files();
-    let log = files.log()?;
-    let start =
-        files.state_at(&log, first.previous().unwrap_or_default()).map_err(|error| files.log_error(error))?;
-    let mut replay = Replay::from_state(&log, (*start).clone());
+    let mut replay = files.replay_from(first.previous().unwrap_or_default())?;
     while replay.state().seq < head {
-        let Some(entry) = replay.next_entry().map_err(|error| files.log_error(error))? else { break };
+        let Some(entry) = files.next_entry(&mut replay)? else { break };
         let Body::Change(operations) = &entry.body else { continue };
         let intent = entry.header.intent;
         let mut taken = entry.header.links.iter().filter_map(|link| taken_by(intent, link)).peekable();
