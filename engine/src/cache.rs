@@ -22,22 +22,20 @@ pub(crate) struct Key {
     /// The number of the [`Files`](crate::files::Files) that read it.
     pub(crate) files: u64,
     pub(crate) kind: Kind,
-    /// The segment's number, or the checkpoint's version.
+    /// The version.
     pub(crate) of: u64,
-    /// Which part of it.
+    /// Which page, or which slot.
     pub(crate) part: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Kind {
-    /// A segment, ready to be asked.
-    Segment,
-    /// The entries of one block.
-    Block,
-    /// One part of a segment's index.
-    Index,
     /// A checkpoint, ready to be asked.
     Checkpoint,
+    /// One page of a checkpoint.
+    Page,
+    /// One component at a version.
+    Component,
     /// The whole state at a version.
     State,
 }
@@ -137,7 +135,7 @@ mod tests {
     use std::sync::Arc;
 
     fn key(part: u64) -> Key {
-        Key { files: u64::MAX, kind: Kind::Block, of: 1, part }
+        Key { files: u64::MAX, kind: Kind::Page, of: 1, part }
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flow_history_checkpoint::{Checkpoint, CheckpointError, ReadAt};
+use flow_history_checkpoint::{Checkpoint, CheckpointError, Page, ReadAt};
+use flow_history_flow::{Component, Slot};
 use flow_history_replay::{
-    Ending, Entry, FileName, IDENTITY_BYTES, Log, LogError, Pushed, Replay, Seq, Source, State, What,
+    Ending, Entry, FileName, IDENTITY_BYTES, Log, LogError, LogIndex, Pushed, Replay, Seq, Source, State, What,
     read_up_to,
 };
 use parking_lot::Mutex;
@@ -34,6 +35,7 @@ pub(crate) struct Files {
     number: u64,
     /// The log as it was listed last, and the bytes of the identity that it was listed with.
     log: Mutex<Option<(Vec<u8>, Arc<Log>)>>,
+    index: Mutex<Option<Arc<LogIndex>>>,
     /// Which states the cache was given, the newest last.
     states: Mutex<Vec<(Seq, u64)>>,
     entries_read: AtomicU64,
@@ -46,7 +48,7 @@ impl Drop for Files {
 }
 
 /// A file of the storage as the checkpoint crate reads it.
-struct StoredFile {
+pub(crate) struct StoredFile {
     storage: Arc<dyn Storage>,
     file: String,
 }
@@ -68,7 +70,7 @@ impl ReadAt for StoredFile {
 pub(crate) fn open_checkpoint(
     storage: &Arc<dyn Storage>,
     seq: Seq,
-) -> Result<Checkpoint<impl ReadAt>, CheckpointError> {
+) -> Result<Checkpoint<StoredFile>, CheckpointError> {
     let stored = |sequence| {
         let file = FileName::Checkpoint(sequence).to_string();
         StoredFile { storage: Arc::clone(storage), file }
@@ -84,6 +86,7 @@ impl Files {
             place,
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             log: Mutex::default(),
+            index: Mutex::default(),
             states: Mutex::default(),
             entries_read: AtomicU64::new(0),
         }
@@ -224,6 +227,61 @@ impl Files {
         }
         let aside = checkpoint.attachment().ok()?;
         State::from_aside(log.history(), seq, chain, checkpoint.to_flow().ok()?, &aside).ok()
+    }
+
+    /// A checkpoint of this history that agrees with the log, to be asked for single components.
+    pub(crate) fn checkpoint_of(&self, log: &Log, seq: Seq) -> Result<Arc<Checkpoint<StoredFile>>, CheckpointError> {
+        let key = self.key(Kind::Checkpoint, seq.0, 0);
+        if let Some(kept) = cache::get(key) {
+            return Ok(kept);
+        }
+        let opened = Arc::new(open_checkpoint(&self.storage, seq)?);
+        let header = opened.header();
+        let of_log = log.chain_at(seq).ok().flatten();
+        if header.history != log.history().0
+            || header.sequence != seq.0
+            || of_log != Some(flow_history_replay::Chain(header.chain))
+        {
+            return Err(CheckpointError::NotACheckpoint);
+        }
+        cache::put(key, &opened, 64 * opened.component_pages() as usize);
+        Ok(opened)
+    }
+
+    /// The component in a slot at a checkpoint. Reads a page, where it is not kept.
+    pub(crate) fn component_in(
+        &self,
+        checkpoint: &Checkpoint<StoredFile>,
+        slot: Slot,
+    ) -> Result<Option<Arc<Component>>, CheckpointError> {
+        let Some(number) = checkpoint.page_of(slot) else { return Ok(None) };
+        let key = self.key(Kind::Page, checkpoint.header().sequence, number.into());
+        let page: Arc<Page> = match cache::get(key) {
+            Some(kept) => kept,
+            None => {
+                let page = Arc::new(checkpoint.page(number)?);
+                cache::put(key, &page, page.bytes());
+                page
+            }
+        };
+        Ok(page.component_in(slot)?.map(Arc::new))
+    }
+
+    /// The indexes of the log, as far as this entry at least. Those of sealed segments are read when they are needed; that
+    /// of a raw one is made anew when it has to reach further than it did.
+    pub(crate) fn index_reaching(&self, seq: Seq) -> Result<Arc<LogIndex>, Error> {
+        let mut held = self.index.lock();
+        if let Some(index) = held.as_ref().filter(|index| index.last_seq() >= seq) {
+            return Ok(Arc::clone(index));
+        }
+        let before = held.take();
+        let made = self.read(|log| match &before {
+            Some(before) => before.renewed(log),
+            None => LogIndex::of(log),
+        })?;
+        let made = Arc::new(made);
+        *held = Some(Arc::clone(&made));
+        Ok(made)
     }
 
     /// Whether there is a sound checkpoint of this history at a version that the log does not reach.

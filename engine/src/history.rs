@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flow_history_flow::{Difference, Flow};
-use flow_history_replay::{Author, Body, Ending, FlowVersionId, Intent, Mark, Seq, State};
+use flow_history_replay::{Author, Body, Ending, FlowVersionId, Intent, LogIndex, Mark, Seq, State};
 use parking_lot::Mutex;
 
 use crate::catalog;
@@ -608,6 +608,19 @@ impl History {
         View { id: info.id, log_time: info.log_time, flow }
     }
 
+    /// The indexes of the log, as far as the newest version.
+    pub(crate) fn index(&self) -> Result<Arc<LogIndex>, Error> {
+        self.flush_buffered()?;
+        let head = self.fresh_head()?;
+        self.files().index_reaching(head.id.seq())
+    }
+
+    /// The oldest entry that is kept.
+    pub(crate) fn oldest(&self) -> Result<Seq, Error> {
+        let log = self.files().log()?;
+        Ok(log.segments().first().map_or(Seq(1), |first| first.header.first_seq))
+    }
+
     /// The newest version that would survive a power cut, once everything appended so far would.
     pub(crate) fn durable_version(&self) -> Result<FlowVersionId, Error> {
         match &self.shared.role {
@@ -623,7 +636,7 @@ impl History {
     }
 
     /// What is visible before it is durable must be written before it can be read.
-    fn flush_buffered(&self) -> Result<(), Error> {
+    pub(crate) fn flush_buffered(&self) -> Result<(), Error> {
         match &self.shared.role {
             Role::Writer(writer) if writer.is_buffered() => writer.flush(),
             _ => Ok(()),

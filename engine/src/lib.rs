@@ -51,6 +51,9 @@ mod checkpoints; //    writing checkpoints
 mod catalog; //        the redb file that finds things
 mod cache; //          what was read and may be asked for again
 mod files; //          reading: the state at any version
+mod past; //           a past version, piece by piece
+mod entries; //        questions about entries
+mod life; //           what became of a component
 mod selector; //       ways to say which version
 mod view; //           a flow at a version
 mod log_lines; //      the log, entry by entry
@@ -73,10 +76,12 @@ pub use crate::backup::Backup;
 pub use crate::cache::{forget_cached, set_cache_bytes};
 pub use crate::change::{About, ChangeBuilder};
 pub use crate::clock::{Clock, SystemClock};
+pub use crate::entries::{Entries, OperationKind};
 pub use crate::error::{Advice, Error};
 pub use crate::file_storage::FileStorage;
 pub use crate::group::Ticket;
 pub use crate::history::History;
+pub use crate::life::{Blame, Interval, Removed, Trash};
 pub use crate::log_lines::{Log, LogLine};
 pub use crate::memory_storage::MemoryStorage;
 pub use crate::options::Options;

@@ -38,6 +38,7 @@ use flow_history_flow::{
 };
 
 use crate::keys::{Keyed, Keys};
+use crate::log_index::Before;
 use crate::stacks::{Beneath, Tops};
 use crate::state::{Marks, State};
 use crate::token::{self, Refs};
@@ -769,8 +770,24 @@ pub(crate) fn elapsed_of(bytes: &[u8]) -> Result<u64, String> {
 
 /// Reads an entry back from its canonical bytes, given the state before it. What the log derives is left to the caller,
 /// who pushes the entry and compares the bytes.
-pub(crate) fn decode_entry(bytes: &[u8], state: &State) -> Result<(Header, Body), String> {
-    let seq = state.seq.next().ok_or("there is no sequence number left")?;
+pub(crate) fn decode_entry(bytes: &[u8], before: &impl Before) -> Result<(Header, Body), String> {
+    decode_parts(bytes, before).map(|(header, body, _)| (header, body))
+}
+
+/// Reads an entry back with what the log derives.
+pub(crate) fn decode_whole_entry(bytes: &[u8], before: &impl Before) -> Result<(Header, Body), String> {
+    let (mut header, body, [flow, own]) = decode_parts(bytes, before)?;
+    header.log_time = before.log_time().max(header.host_time.millis);
+    if header.intent.is_undoable() && matches!(body, Body::Change(_)) {
+        let tops = |undo| Tops { undo, redo: None };
+        let owner = Arc::clone(&header.author.id);
+        header.beneath = Some(Beneath { flow: tops(flow), author: tops(own), owner });
+    }
+    Ok((header, body))
+}
+
+fn decode_parts(bytes: &[u8], before: &impl Before) -> Result<(Header, Body, [Option<Seq>; 2]), String> {
+    let seq = before.seq().next().ok_or("there is no sequence number left")?;
     let Some((&ENCODING, rest)) = bytes.split_first() else {
         return Err("its encoding is not known".to_owned());
     };
@@ -784,7 +801,7 @@ pub(crate) fn decode_entry(bytes: &[u8], state: &State) -> Result<(Header, Body)
     let mut authors: Vec<Arc<Author>> = Vec::new();
     let mut spelt_author = None;
     let intent = *INTENTS.get(usize::from(entry.intent)).ok_or("its intent is not known")?;
-    let host_millis = i128::from(state.log_time) + i128::from(entry.elapsed) - i128::from(entry.behind);
+    let host_millis = i128::from(before.log_time()) + i128::from(entry.elapsed) - i128::from(entry.behind);
     let host_time = Timestamp {
         millis: i64::try_from(host_millis).map_err(|_| "its time is out of bounds")?,
         zone_minutes: entry.zone,
@@ -820,20 +837,20 @@ pub(crate) fn decode_entry(bytes: &[u8], state: &State) -> Result<(Header, Body)
             Extra::Owner { id, flow_redo, own_redo } => owner = Some((id.0, flow_redo, own_redo)),
         }
     }
-    let known_names = state.vocabulary.lengths().0;
-    let known_authors = state.vocabulary.lengths().1;
+    let (known_names, known_authors) = before.known();
+    let beneath = [forward(seq, entry.flow_beneath)?, forward(seq, entry.own_beneath)?];
     header.author = match entry.author.checked_sub(1) {
         None => spelt_author.ok_or("it has no author")?,
         Some(number) => match (number as usize).checked_sub(known_authors) {
             Some(new) => authors.get(new).cloned(),
-            None => state.vocabulary.author(number).cloned(),
+            None => before.author(number).cloned(),
         }
         .ok_or("its author is not known")?,
     };
     if let Some((owner, flow_redo, own_redo)) = owner {
         header.beneath = Some(Beneath {
-            flow: Tops { undo: forward(seq, entry.flow_beneath)?, redo: forward(seq, flow_redo)? },
-            author: Tops { undo: forward(seq, entry.own_beneath)?, redo: forward(seq, own_redo)? },
+            flow: Tops { undo: beneath[0], redo: forward(seq, flow_redo)? },
+            author: Tops { undo: beneath[1], redo: forward(seq, own_redo)? },
             owner,
         });
     }
@@ -842,7 +859,7 @@ pub(crate) fn decode_entry(bytes: &[u8], state: &State) -> Result<(Header, Body)
         NameBytes::Spelt(text) => Ok(Name::from(text.0)),
         NameBytes::Numbered(number) => match (number as usize).checked_sub(known_names) {
             Some(new) => names.get(new).cloned(),
-            None => state.vocabulary.name(number).cloned(),
+            None => before.name(number).cloned(),
         }
         .ok_or("a name is not known"),
     };
@@ -852,7 +869,7 @@ pub(crate) fn decode_entry(bytes: &[u8], state: &State) -> Result<(Header, Body)
             return Err("it has too many operations".to_owned());
         }
         BodyBytes::Change(Row(operations)) => {
-            let mut refs = Refs::of(&state.flow);
+            let mut refs = Refs::of(before);
             let mut decoded = Vec::with_capacity(operations.len());
             for operation in operations {
                 decoded.push(decode_operation(operation, &mut refs, &resolve_name)?);
@@ -860,17 +877,17 @@ pub(crate) fn decode_entry(bytes: &[u8], state: &State) -> Result<(Header, Body)
             Body::Change(decoded)
         }
     };
-    Ok((header, body))
+    Ok((header, body, beneath))
 }
 
-fn decode_operation(
+fn decode_operation<B: Before>(
     operation: OperationBytes,
-    refs: &mut Refs<'_>,
+    refs: &mut Refs<'_, B>,
     resolve_name: &impl Fn(NameBytes) -> Result<Name, &'static str>,
 ) -> Result<Operation, String> {
     let order = |bytes: &Bytes| Order::from_bytes(&bytes.0);
     let parent_of =
-        |parent: u32, refs: &Refs<'_>| parent.checked_sub(1).map(|slot| refs.id(slot)).transpose();
+        |parent: u32, refs: &Refs<'_, B>| parent.checked_sub(1).map(|slot| refs.id(slot)).transpose();
     Ok(match operation {
         OperationBytes::Add { again, id, kind, parent, order: key, fields } => {
             let mut component = Component::new(ComponentId::from(id.0), resolve_name(kind)?);

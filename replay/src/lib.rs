@@ -41,6 +41,7 @@ mod segment; //    one file of the log: header, frames, ending
 mod sealed; //     a segment compressed and indexed
 mod log; //        all segments of a history, in order
 mod extent; //     how far the files of a log reach up to an entry
+mod log_index; //  which entries touched what, and one entry at a time
 mod keys; //       idempotency keys that are remembered
 mod stacks; //     what undo and redo would take next
 mod fold; //       the stacks of a whole log, unit by unit
@@ -60,6 +61,7 @@ pub use crate::identity::{IDENTITY_BYTES, Identity};
 pub use crate::keys::{KEYS_REMEMBERED, Keyed, Keys, content_of};
 pub use crate::limits::*;
 pub use crate::log::{CLOSING_BYTES, Log, SegmentSummary};
+pub use crate::log_index::{LogIndex, Touches};
 pub use crate::replay::Replay;
 pub use crate::sealed::{Grown, SealedHeader, Sealing, SegmentIndex, seal, verify_sealed};
 pub use crate::segment::{Ending, SegmentHeader, SegmentReason, Tail};

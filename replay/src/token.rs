@@ -5,17 +5,18 @@ use std::collections::HashMap;
 use flow_history_flow::{ComponentId, Flow, Map, Name, Number, SecretRef, Slot, Value};
 
 use crate::canonical::{Bytes, Text, Token, ValueBytes};
+use crate::log_index::Before;
 
-/// Slots to ids and back: those of the flow before a change, and those that the change gives out on the way.
-pub(crate) struct Refs<'f> {
-    flow: &'f Flow,
+/// Slots to ids and back: those of what is before a change, and those that the change gives out on the way.
+pub(crate) struct Refs<'f, B> {
+    before: &'f B,
     next_slot: u32,
     added: HashMap<u32, ComponentId>,
 }
 
-impl<'f> Refs<'f> {
-    pub(crate) fn of(flow: &'f Flow) -> Self {
-        Self { flow, next_slot: flow.next_slot().0, added: HashMap::new() }
+impl<'f, B: Before> Refs<'f, B> {
+    pub(crate) fn of(before: &'f B) -> Self {
+        Self { before, next_slot: before.next_slot().0, added: HashMap::new() }
     }
 
     pub(crate) fn added(&mut self, slot: Option<Slot>, id: &ComponentId) {
@@ -28,9 +29,7 @@ impl<'f> Refs<'f> {
 
     pub(crate) fn id(&self, slot: u32) -> Result<ComponentId, &'static str> {
         let added = self.added.get(&slot).cloned();
-        added
-            .or_else(|| self.flow.component_in(Slot(slot)).map(|component| component.id.clone()))
-            .ok_or("a slot is empty")
+        added.or_else(|| self.before.id_in(Slot(slot))).ok_or("a slot is empty")
     }
 }
 
@@ -88,7 +87,7 @@ pub(crate) fn to_tokens(value: &Value, flow: &Flow) -> ValueBytes {
 }
 
 /// The value of tokens.
-pub(crate) fn from_tokens(tokens: ValueBytes, refs: &Refs<'_>) -> Result<Value, String> {
+pub(crate) fn from_tokens(tokens: ValueBytes, refs: &Refs<'_, impl Before>) -> Result<Value, String> {
     let tokens = match tokens {
         ValueBytes::Flat(token) => vec![token],
         ValueBytes::Nested(tokens) => tokens,

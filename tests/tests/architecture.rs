@@ -204,7 +204,7 @@ fn each_named_package_has_one_home() {
         ("redb", &["engine/src/catalog.rs"]),
         ("parking_lot", &["engine/"]),
         ("crc32fast", &["replay/", "checkpoint/"]),
-        ("zstd", &["replay/", "checkpoint/"]),
+        ("zstd", &["replay/", "checkpoint/", "benches/benches/block_layout.rs"]),
         ("imbl", &["flow/"]),
         ("proptest", &["tests/"]),
         ("criterion", &["benches/"]),

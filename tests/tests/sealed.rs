@@ -4,14 +4,16 @@
 //! Method: seeded histories of changes, undo, redo, marks, closings and crashes, under a tuning so small that segments
 //! come all the time; any subset of their segments is sealed in blocks of any size, with the raw file left or gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow_history::{Author, Flow, History, Intent, Mark, MemoryStorage, Operation, Scope, Tuning};
+use flow_history::{
+    Author, ComponentId, Flow, History, Intent, Mark, MemoryStorage, Operation, Scope, Slot, Tuning,
+};
 use flow_history_replay::{
-    Chain, Ending, Entry, FileName, Log, LogError, MemorySource, Replay, Sealing, Seq, State, Tail, seal,
-    verify_sealed,
+    Body, Chain, Ending, Entry, FileName, Log, LogError, LogIndex, MemorySource, Replay, Sealing, Seq, State,
+    Tail, seal, verify_sealed,
 };
 use flow_history_tests::{Chance, Gene, SeededClock, slots_of, thoroughness};
 
@@ -187,4 +189,115 @@ fn resumed(log: &Log, truth: &Seen, chance: &mut Chance, seed: u64) {
     replay.run_to(Seq(u64::MAX)).unwrap();
     assert!(same_state(replay.state(), &truth.state), "seed {seed}");
     assert_eq!(replay.ending().map(|ending| ending.seq), Some(truth.state.seq));
+}
+
+#[test]
+fn the_indexes_say_what_folding_every_entry_says() {
+    let mut asked = 0;
+    for seed in 100..100 + 25 * thoroughness() as u64 {
+        let (files, mut chance) = made(seed, 120);
+        let raw = open(&files).unwrap();
+        let truth = seen(&raw);
+        let fold = Fold::of(&raw);
+        let mixed = mixture(&files, &mut chance);
+        for files in [files, mixed] {
+            let log = open(&files).unwrap();
+            let index = LogIndex::of(&log).unwrap();
+            assert_eq!(index.last_seq(), truth.state.seq, "seed {seed}");
+            for entry in &truth.entries {
+                let found = index.entry(entry.seq).unwrap();
+                assert_eq!(found.as_ref(), Some(entry), "seed {seed}");
+            }
+            assert_eq!(index.entry(Seq(0)).unwrap(), None);
+            assert_eq!(index.entry(Seq(truth.state.seq.0 + 1)).unwrap(), None);
+            assert_eq!(index.stacks().unwrap(), truth.state.stacks, "seed {seed}");
+            asked += fold.compare(&index, &mut chance, seed);
+        }
+    }
+    assert!(asked > 10_000, "{asked} questions were asked");
+}
+
+#[test]
+fn an_index_goes_on_with_its_log() {
+    for seed in 200..210 {
+        let (files, mut chance) = made(seed, 60);
+        let index = LogIndex::of(&open(&files).unwrap()).unwrap();
+        let mixed = open(&mixture(&files, &mut chance)).unwrap();
+        let renewed = index.renewed(&mixed).unwrap();
+        let of_new = LogIndex::of(&mixed).unwrap();
+        assert_eq!(renewed.segments(), of_new.segments(), "seed {seed}");
+    }
+}
+
+/// What folding every entry says of slots.
+#[derive(Default)]
+struct Fold {
+    /// The slots that each entry touched.
+    touched: Vec<BTreeSet<Slot>>,
+    /// The id that each slot was given to.
+    ids: Vec<ComponentId>,
+}
+
+impl Fold {
+    fn of(log: &Log) -> Self {
+        let (mut replay, mut fold) = (Replay::from_the_start(log), Fold::default());
+        loop {
+            let mut flow = replay.state().flow.clone();
+            let Some(entry) = replay.next_entry().unwrap() else { return fold };
+            let mut touched = BTreeSet::new();
+            if let Body::Change(operations) = &entry.body {
+                for operation in operations {
+                    touched.extend(flow.slot(operation.id()));
+                    flow.apply(operation).unwrap();
+                    touched.extend(flow.slot(operation.id()));
+                    if flow.next_slot().0 as usize > fold.ids.len() {
+                        fold.ids.push(operation.id().clone());
+                    }
+                }
+            }
+            fold.touched.push(touched);
+        }
+    }
+
+    fn compare(&self, index: &LogIndex, chance: &mut Chance, seed: u64) -> usize {
+        let entries = self.touched.len();
+        let ranges: Vec<(u64, u64)> = (0..6)
+            .map(|_| (chance.below(entries + 1) as u64, chance.below(entries + 3) as u64))
+            .chain([(0, entries as u64)])
+            .collect();
+        for slot in 0..self.ids.len() as u32 + 2 {
+            let expected = self.ids.get(slot as usize);
+            assert_eq!(index.id_of(Slot(slot)).unwrap().as_ref(), expected, "seed {seed}, slot {slot}");
+            for (after, to) in &ranges {
+                let expected: Vec<Seq> = (after + 1..=(*to).min(entries as u64))
+                    .filter(|seq| self.touched[*seq as usize - 1].contains(&Slot(slot)))
+                    .map(Seq)
+                    .collect();
+                let found: Result<Vec<Seq>, _> = index.touches(Slot(slot), Seq(*after), Seq(*to)).collect();
+                assert_eq!(found.unwrap(), expected, "seed {seed}, slot {slot}, ({after}, {to}]");
+                let back: Result<Vec<Seq>, _> =
+                    index.touches_back(Slot(slot), Seq(*after), Seq(*to)).collect();
+                assert!(back.unwrap().iter().eq(expected.iter().rev()), "seed {seed}, slot {slot}");
+            }
+        }
+        for (after, to) in &ranges {
+            let between = (after + 1..=(*to).min(entries as u64)).map(|seq| &self.touched[seq as usize - 1]);
+            let expected: BTreeSet<Slot> = between.flatten().copied().collect();
+            assert_eq!(
+                index.touched(Seq(*after), Seq(*to)).unwrap(),
+                expected,
+                "seed {seed}, ({after}, {to}]"
+            );
+        }
+        let distinct: BTreeSet<&ComponentId> = self.ids.iter().collect();
+        for id in distinct {
+            let of_id = (0..).map(Slot).zip(&self.ids).filter(|(_, other)| *other == id);
+            let mut expected: Vec<Slot> = of_id.map(|(slot, _)| slot).collect();
+            expected.reverse();
+            let found: Result<Vec<Slot>, _> = index.slots_of(id).collect();
+            assert_eq!(found.unwrap(), expected, "seed {seed}, {id}");
+        }
+        assert_eq!(index.slots_of("never added").count(), 0);
+        self.ids.len() * ranges.len()
+    }
 }

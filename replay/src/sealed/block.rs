@@ -19,8 +19,7 @@ use crate::{CHAIN_EVERY, Chain, Seq};
 
 /// How many parts a block has.
 pub(crate) const PARTS: usize = 4;
-/// The parts, by place.
-pub(crate) const CHAINS: usize = 0;
+/// The parts that are read on their own, by place.
 pub(crate) const HEADS_PART: usize = 1;
 pub(crate) const IDS_PART: usize = 2;
 pub(crate) const BODIES_PART: usize = 3;

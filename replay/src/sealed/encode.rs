@@ -1,5 +1,7 @@
 //! Sealing: a raw segment, checked frame by frame, to the bytes of a sealed one; and reading those back.
 
+use std::sync::Arc;
+
 use super::block::{BlockStart, CODEC_COLUMNS, CODEC_PLAIN, Columns, PARTS};
 use super::column::Deflate;
 use super::facts::Facts;
@@ -10,8 +12,8 @@ use super::indexes::{NewPage, hash_bits, id_pages, slot_pages};
 use super::integer::{Broken, Reader};
 use crate::log::EntryRanges;
 use crate::{
-    BLOCK_BYTES, BLOCK_INFLATED_MAX, CHAIN_EVERY, Chain, FRAME_ENTRIES_MAX, Log, LogError, SEAL_LEVEL,
-    SEGMENT_HEADER_BYTES, SegmentHeader, SegmentIndex, Seq, Tail, What,
+    BLOCK_BYTES, BLOCK_INFLATED_MAX, CHAIN_EVERY, Chain, FRAME_ENTRIES_MAX, Log, LogError, MemorySource,
+    SEAL_LEVEL, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentIndex, Seq, Tail, What,
 };
 
 /// How blocks are made.
@@ -55,7 +57,7 @@ impl Sealing {
 /// [`LogError::Unsupported`] where an entry is of a newer encoding.
 pub fn seal(log: &Log, index: usize, sealing: &Sealing) -> Result<Vec<u8>, LogError> {
     let is_last = index + 1 >= log.segments().len();
-    let (bytes, tail) = seal_as_is(log, index, sealing)?;
+    let (bytes, tail) = seal_as_is(log, index, grown_before(log, index)?, sealing)?;
     if is_last && tail != Tail::Closed {
         let file = log.file_of(index);
         return Err(LogError::damaged(&file, 0, None, What::Layout("only a segment that ended is sealed")));
@@ -63,9 +65,20 @@ pub fn seal(log: &Log, index: usize, sealing: &Sealing) -> Result<Vec<u8>, LogEr
     Ok(bytes)
 }
 
-/// As [`seal`], whatever the end of the segment is; also says what follows it.
-pub(crate) fn seal_as_is(log: &Log, index: usize, sealing: &Sealing) -> Result<(Vec<u8>, Tail), LogError> {
-    let before = grown_before(log, index)?;
+/// A raw segment sealed in memory, to be read by the same code, whatever its end is.
+pub(crate) fn index_of_raw(log: &Log, index: usize, before: Grown) -> Result<SegmentIndex, LogError> {
+    let (bytes, _) = seal_as_is(log, index, before, &Sealing::default().level(None))?;
+    let (file, number) = (log.file_of(index), log.segments().get(index).map_or(0, |it| it.header.number));
+    let source = MemorySource([(file.clone(), bytes)].into());
+    SegmentIndex::open(Arc::new(source), &file, number)
+}
+
+fn seal_as_is(
+    log: &Log,
+    index: usize,
+    before: Grown,
+    sealing: &Sealing,
+) -> Result<(Vec<u8>, Tail), LogError> {
     let walk = log.walk(index)?;
     let mut sealer = Sealer::new(walk.segment.header.clone(), before, sealing);
     let tail = each_entry(walk, |canonical, chain| sealer.push(canonical, chain))?;
@@ -276,7 +289,7 @@ fn start_of_block(facts: &Facts, chain: Chain) -> BlockStart {
 pub fn verify_sealed(log: &Log, index: usize, file: &str) -> Result<(), LogError> {
     let damaged = |what| Err(LogError::damaged(file, 0, None, what));
     let Some(raw) = log.segments().get(index) else { return damaged(What::Missing) };
-    let sealed = SegmentIndex::open(std::sync::Arc::clone(log.source()), file, raw.header.number)?;
+    let sealed = SegmentIndex::open(Arc::clone(log.source()), file, raw.header.number)?;
     let header = sealed.header();
     let (seq, chain) = match log.segments().get(index + 1) {
         Some(next) => (next.header.first_seq.previous().unwrap_or_default(), next.header.chain),

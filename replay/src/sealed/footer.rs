@@ -37,6 +37,12 @@ pub(crate) struct BlockPlace {
     pub(crate) parts: [Part; PARTS],
 }
 
+impl BlockPlace {
+    pub(crate) fn last_seq(&self) -> Seq {
+        Seq((self.start.first_seq.0 + u64::from(self.start.entries)).saturating_sub(1))
+    }
+}
+
 /// A page of an index, and the first key in it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Page {

@@ -21,8 +21,9 @@ mod footer; //        where everything lies
 mod segment_index; // reading
 mod encode; //        sealing, and checking what was sealed
 
-pub(crate) use encode::seal_as_is;
+pub(crate) use encode::index_of_raw;
 pub use encode::{Sealing, seal, verify_sealed};
+pub(crate) use footer::Owner;
 pub use header::{Grown, SealedHeader};
 pub(crate) use segment_index::RecentBlocks;
 pub use segment_index::SegmentIndex;

@@ -1,17 +1,19 @@
 //! A sealed segment to read: one block, one page of an index at a time.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::{fmt, io};
 
+use flow_history_flow::{ComponentId, Name, Slot};
+
 use super::block::{BODIES_PART, Block, CODEC_COLUMNS, HEADS_PART, Heads, IDS_PART, Ids, PARTS};
 use super::column::Inflate;
-use super::footer::{Footer, Part};
+use super::footer::{Footer, Moved, Owner, Part};
 use super::header::SealedHeader;
-use super::indexes::{SlotIndex, read_id_page, read_slot_page};
+use super::indexes::{SlotIndex, hash_of, read_id_page, read_slot_page};
 use super::integer::Broken;
 use crate::source::read_up_to;
-use crate::{Chain, FORMAT, LogError, SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES, Seq, Source, What};
+use crate::{Author, Chain, FORMAT, LogError, SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES, Seq, Source, What};
 
 /// Blocks that were read last, for all segments of a log together.
 #[derive(Default)]
@@ -32,6 +34,7 @@ struct Inner {
     file: String,
     header: SealedHeader,
     footer: OnceLock<Footer>,
+    vocabulary: OnceLock<(Vec<Name>, Vec<Arc<Author>>)>,
     recent: Arc<RecentBlocks>,
 }
 
@@ -76,7 +79,14 @@ impl SegmentIndex {
         let mut header = [0; SEGMENT_HEADER_BYTES];
         let count = read_up_to(&*source, file, 0, &mut header).map_err(io)?;
         let header = SealedHeader::decode(header.get(..count).unwrap_or_default(), file, number, bytes)?;
-        Ok(Self(Arc::new(Inner { source, file: file.to_owned(), header, footer: OnceLock::new(), recent })))
+        Ok(Self(Arc::new(Inner {
+            source,
+            file: file.to_owned(),
+            header,
+            footer: OnceLock::new(),
+            vocabulary: OnceLock::new(),
+            recent,
+        })))
     }
 
     /// What its header says.
@@ -89,6 +99,27 @@ impl SegmentIndex {
     #[must_use]
     pub fn file(&self) -> &str {
         &self.0.file
+    }
+
+    /// The first entry of each of its blocks.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn blocks(&self) -> Result<impl Iterator<Item = Seq>, LogError> {
+        Ok(self.footer()?.blocks.iter().map(|place| place.start.first_seq))
+    }
+
+    /// How many bytes the parts of its blocks take: chain values, heads, ids, bodies.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn part_bytes(&self) -> Result<[u64; PARTS], LogError> {
+        let of_each = |sum: [u64; PARTS], place: &super::footer::BlockPlace| {
+            let mut sum = sum;
+            sum.iter_mut().zip(&place.parts).for_each(|(sum, part)| *sum += u64::from(part.bytes));
+            sum
+        };
+        Ok(self.footer()?.blocks.iter().fold([0; PARTS], of_each))
     }
 
     /// Checks the whole of it: every checksum, the chain over every entry, and every index against what the entries give.
@@ -338,5 +369,163 @@ impl SegmentIndex {
         let place = self.0.footer.get().and_then(|footer| footer.blocks.get(block));
         let offset = place.and_then(|place| place.parts.first()).map_or(0, |part| part.offset);
         self.broken(offset, Some(seq), why)
+    }
+}
+
+// ---- What an index answers of its segment ----
+
+/// An entry's bytes, and what is needed to read them.
+pub(crate) struct Found {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) chain: Chain,
+    pub(crate) log_time: i64,
+    pub(crate) next_slot: Slot,
+    pub(crate) offset: u64,
+}
+
+impl SegmentIndex {
+    /// Finds an entry of this segment.
+    pub(crate) fn find(&self, seq: Seq) -> Result<Found, LogError> {
+        let Some((block, at)) = self.place_of(seq)? else {
+            return Err(self.unknown("it does not hold the entry"));
+        };
+        let read = self.block(block)?;
+        let broken = |why| self.broken_entry(block, seq, why);
+        let (bytes, chain) = read.entry(at).map_err(broken)?;
+        let log_time = read.heads.log_time_before(at);
+        let next_slot = Slot(read.heads.next_slot_before(at).map_err(broken)?);
+        let place = self.footer()?.blocks.get(block).and_then(|place| place.parts.first());
+        Ok(Found { bytes, chain, log_time, next_slot, offset: place.map_or(0, |part| part.offset) })
+    }
+
+    /// Names and authors that are new in this segment.
+    pub(crate) fn vocabulary(&self) -> Result<&(Vec<Name>, Vec<Arc<Author>>), LogError> {
+        if let Some(vocabulary) = self.0.vocabulary.get() {
+            return Ok(vocabulary);
+        }
+        let read = crate::canonical::vocabulary_from_bytes(&self.footer()?.vocabulary);
+        let read = read.map_err(|why| {
+            let offset = self.0.header.footer_offset;
+            LogError::damaged(&self.0.file, offset, None, What::Encoding(why))
+        })?;
+        Ok(self.0.vocabulary.get_or_init(|| read))
+    }
+
+    pub(crate) fn tops(&self) -> Result<(Option<&Moved>, &[(Owner, Moved)]), LogError> {
+        let footer = self.footer()?;
+        Ok((footer.flow_tops.as_ref(), &footer.author_tops))
+    }
+
+    pub(crate) fn unknown(&self, what: &'static str) -> LogError {
+        self.broken(0, None, Broken(what))
+    }
+
+    /// The id that the add spelt out which took this slot anew.
+    pub(crate) fn id_of(&self, slot: Slot) -> Result<Option<ComponentId>, LogError> {
+        let (before, after) = (self.0.header.before.next_slot, self.0.header.after.next_slot);
+        if !(before..after).contains(&slot.0) {
+            return Ok(None);
+        }
+        let blocks = &self.footer()?.blocks;
+        let block = blocks.partition_point(|place| place.start.next_slot <= slot.0).saturating_sub(1);
+        self.with_ids(block, |heads, ids| {
+            let added = heads.added()?;
+            let found = added.iter().zip(ids.iter()).find(|(added, _)| **added == (slot.0, true));
+            let text = found.map(|(_, id)| std::str::from_utf8(id));
+            let text = text.transpose().map_err(|_| Broken("an id is no text"))?;
+            Ok(text.map(ComponentId::from))
+        })
+    }
+
+    /// The slots that components of this id took anew, in order.
+    pub(crate) fn slots_of(&self, id: &str) -> Result<Vec<Slot>, LogError> {
+        let footer = self.footer()?;
+        let hash = hash_of(id.as_bytes(), footer.hash_bits);
+        // The first pages that may hold it is the last one that begins before it, for alike ones may lie on both sides.
+        let from = footer.id_pages.partition_point(|page| page.first < hash).saturating_sub(1);
+        let to = footer.id_pages.partition_point(|page| page.first <= hash);
+        let mut slots = Vec::new();
+        for at in from..to {
+            let page = self.id_page(at)?;
+            let alike = page.iter().filter(|(other, _)| *other == hash);
+            slots.extend(alike.map(|(_, slot)| Slot(self.0.header.before.next_slot.saturating_add(*slot))));
+        }
+        slots.sort_unstable();
+        let mut sure = Vec::new();
+        for slot in slots {
+            if self.id_of(slot)?.is_some_and(|of_slot| &*of_slot == id) {
+                sure.push(slot);
+            }
+        }
+        Ok(sure)
+    }
+
+    /// The blocks that hold an entry which touched a slot, as far as entries between these are in them.
+    pub(crate) fn blocks_of(&self, slot: Slot, (after, to): (Seq, Seq)) -> Result<Vec<u32>, LogError> {
+        if slot.0 >= self.0.header.after.next_slot {
+            return Ok(Vec::new());
+        }
+        let footer = self.footer()?;
+        let from = footer.blocks.partition_point(|place| place.last_seq() <= after);
+        let end = footer.blocks.partition_point(|place| place.start.first_seq <= to);
+        let page = footer.slot_pages.partition_point(|page| page.first <= slot.0.into());
+        let Some(page) = page.checked_sub(1) else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        self.slot_page(page, |other, blocks| {
+            if other == slot.0 {
+                found = blocks.filter(|block| (from..end).contains(&(*block as usize))).collect();
+            }
+            other < slot.0
+        })?;
+        Ok(found)
+    }
+
+    /// The entries of a block, between these, that touched a slot.
+    pub(crate) fn touches_in(
+        &self,
+        block: u32,
+        slot: Slot,
+        (after, to): (Seq, Seq),
+    ) -> Result<VecDeque<Seq>, LogError> {
+        let mut entries: VecDeque<Seq> = VecDeque::new();
+        self.with_heads(block as usize, |heads| {
+            heads.touches(|at, of, _| {
+                let seq = Seq(heads.start.first_seq.0 + at as u64);
+                if of == slot.0 && seq > after && seq <= to && entries.back() != Some(&seq) {
+                    entries.push_back(seq);
+                }
+                seq <= to
+            })
+        })?;
+        Ok(entries)
+    }
+
+    /// Adds the slots that entries between these touched.
+    pub(crate) fn touched(&self, after: Seq, to: Seq, touched: &mut BTreeSet<Slot>) -> Result<(), LogError> {
+        let header = &self.0.header;
+        if header.last_seq <= after || header.segment.first_seq > to {
+            return Ok(());
+        }
+        let footer = self.footer()?;
+        if header.segment.first_seq > after && header.last_seq <= to {
+            for at in 0..footer.slot_pages.len() {
+                self.slot_page(at, |slot, _| touched.insert(Slot(slot)) || true)?;
+            }
+            return Ok(());
+        }
+        let from = footer.blocks.partition_point(|place| place.last_seq() <= after);
+        let end = footer.blocks.partition_point(|place| place.start.first_seq <= to);
+        for block in from..end {
+            self.with_heads(block, |heads| {
+                heads.touches(|at, slot, _| {
+                    let seq = Seq(heads.start.first_seq.0 + at as u64);
+                    if seq > after && seq <= to {
+                        touched.insert(Slot(slot));
+                    }
+                    seq <= to
+                })
+            })?;
+        }
+        Ok(())
     }
 }

@@ -1,0 +1,353 @@
+//! A log's indexes: which entries touched a slot, which slots were touched, what an id or a slot stands for, and one entry
+//! at a time, all without folding the entries before.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use flow_history_flow::{ComponentId, Name, Slot};
+
+use crate::sealed::index_of_raw;
+use crate::{Author, Entry, FlowVersionId, Log, LogError, SegmentIndex, Seq, Stacks, State, What};
+
+/// What decoding an entry needs to know of what is before it. A [`State`] knows it, and so do the indexes of a log.
+pub(crate) trait Before {
+    /// The entry before.
+    fn seq(&self) -> Seq;
+    /// Its log time.
+    fn log_time(&self) -> i64;
+    /// Numbers of names, and of authors, from which on they are new in the entry itself.
+    fn known(&self) -> (usize, usize);
+    /// The name of a number.
+    fn name(&self, number: u32) -> Option<&Name>;
+    /// The author of a number.
+    fn author(&self, number: u32) -> Option<&Arc<Author>>;
+    /// The slot that the next add takes.
+    fn next_slot(&self) -> Slot;
+    /// The id of the component in a slot.
+    fn id_in(&self, slot: Slot) -> Option<ComponentId>;
+}
+
+impl Before for State {
+    fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    fn log_time(&self) -> i64 {
+        self.log_time
+    }
+
+    fn known(&self) -> (usize, usize) {
+        self.vocabulary.lengths()
+    }
+
+    fn name(&self, number: u32) -> Option<&Name> {
+        self.vocabulary.name(number)
+    }
+
+    fn author(&self, number: u32) -> Option<&Arc<Author>> {
+        self.vocabulary.author(number)
+    }
+
+    fn next_slot(&self) -> Slot {
+        self.flow.next_slot()
+    }
+
+    fn id_in(&self, slot: Slot) -> Option<ComponentId> {
+        self.flow.component_in(slot).map(|component| component.id.clone())
+    }
+}
+
+/// The indexes of all segments of a log. Those of sealed segments are read where they lie, when they are needed; those of
+/// raw ones are built in memory, which costs one walk along each and about its size.
+///
+/// It answers for the entries that there were when it was made; [`LogIndex::renewed`] makes one that goes further and
+/// keeps what this one read.
+#[derive(Clone)]
+pub struct LogIndex {
+    segments: Vec<SegmentIndex>,
+}
+
+impl LogIndex {
+    /// Of a log.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn of(log: &Log) -> Result<Self, LogError> {
+        Self { segments: Vec::new() }.renewed(log)
+    }
+
+    /// Of the same log later on: what did not change since is kept.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn renewed(&self, log: &Log) -> Result<Self, LogError> {
+        let mut segments: Vec<SegmentIndex> = Vec::new();
+        for (at, summary) in log.segments().iter().enumerate() {
+            let end = match (&summary.sealed, log.segments().get(at + 1)) {
+                (Some(sealed), _) => sealed.header().last_seq,
+                (None, Some(next)) => next.header.first_seq.previous().unwrap_or_default(),
+                (None, None) => log.ending()?.seq,
+            };
+            let kept = self.segments.iter().find(|kept| {
+                kept.header().segment == summary.header
+                    && kept.header().last_seq == end
+                    && (summary.sealed.is_none() || summary.sealed.as_ref() == Some(*kept))
+            });
+            let before = segments.last().map(|before| before.header().after).unwrap_or_default();
+            segments.push(match (kept, &summary.sealed) {
+                (Some(kept), _) => kept.clone(),
+                (None, Some(sealed)) => sealed.clone(),
+                (None, None) => index_of_raw(log, at, before)?,
+            });
+        }
+        Ok(Self { segments })
+    }
+
+    /// The index of each segment, oldest first.
+    #[must_use]
+    pub fn segments(&self) -> &[SegmentIndex] {
+        &self.segments
+    }
+
+    /// The last entry that it answers for.
+    #[must_use]
+    pub fn last_seq(&self) -> Seq {
+        self.segments.last().map(|last| last.header().last_seq).unwrap_or_default()
+    }
+
+    fn segment_of(&self, seq: Seq) -> Option<&SegmentIndex> {
+        let at = self.segments.partition_point(|segment| segment.header().last_seq < seq);
+        self.segments.get(at).filter(|segment| segment.header().segment.first_seq <= seq && seq > Seq::ZERO)
+    }
+
+    /// One entry; `None` where there is none of this number. Reads its block, and the ids of components that it names.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn entry(&self, seq: Seq) -> Result<Option<Entry>, LogError> {
+        Ok(self.entry_with_slots(seq)?.map(|(entry, _)| entry))
+    }
+
+    /// One entry, and the slot that the first add in it takes; the others take those that follow.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn entry_with_slots(&self, seq: Seq) -> Result<Option<(Entry, Slot)>, LogError> {
+        let Some(segment) = self.segment_of(seq) else { return Ok(None) };
+        let found = segment.find(seq)?;
+        let before = EntryBefore {
+            index: self,
+            seq: seq.previous().unwrap_or_default(),
+            log_time: found.log_time,
+            next_slot: found.next_slot,
+            failure: RefCell::new(None),
+        };
+        match crate::canonical::decode_whole_entry(&found.bytes, &before) {
+            Ok((header, body)) => {
+                let id = FlowVersionId::new(seq, &found.chain);
+                Ok(Some((Entry { seq, id, header, body }, found.next_slot)))
+            }
+            Err(why) => Err(before.failure.take().unwrap_or_else(|| {
+                LogError::damaged(segment.file(), found.offset, Some(seq), What::Encoding(why))
+            })),
+        }
+    }
+
+    /// The id of the component that a slot was given to, whether or not it is still there. Reads a part of one block.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn id_of(&self, slot: Slot) -> Result<Option<ComponentId>, LogError> {
+        let at = self.segments.partition_point(|segment| segment.header().after.next_slot <= slot.0);
+        self.segments.get(at).map_or(Ok(None), |segment| segment.id_of(slot))
+    }
+
+    /// The slots that were given to a component of this id, the newest first; one for each time that it was added anew.
+    /// Reads a page of ids of each segment, as far as it is asked for slots.
+    pub fn slots_of<'i>(&'i self, id: &'i str) -> impl Iterator<Item = Result<Slot, LogError>> + 'i {
+        let of_each = self.segments.iter().rev().map(move |segment| segment.slots_of(id));
+        of_each.flat_map(|slots| match slots {
+            Ok(slots) => slots.into_iter().rev().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        })
+    }
+
+    /// The entries that touched a slot, from the one after `after` to `to`, oldest first. Reads, as far as it is asked:
+    /// a page of the slot index of each segment, and the heads of the blocks that it names.
+    #[must_use]
+    pub fn touches(&self, slot: Slot, after: Seq, to: Seq) -> Touches<'_> {
+        Touches::new(self, slot, (after, to), false)
+    }
+
+    /// As [`LogIndex::touches`], newest first.
+    #[must_use]
+    pub fn touches_back(&self, slot: Slot, after: Seq, to: Seq) -> Touches<'_> {
+        Touches::new(self, slot, (after, to), true)
+    }
+
+    /// The slots that entries touched, from the one after `after` to `to`. Of a segment that lies wholly between them the
+    /// slot index says it; of others, the heads of their blocks.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn touched(&self, after: Seq, to: Seq) -> Result<BTreeSet<Slot>, LogError> {
+        let mut touched = BTreeSet::new();
+        for segment in &self.segments {
+            segment.touched(after, to, &mut touched)?;
+        }
+        Ok(touched)
+    }
+
+    /// The undo stacks at the end. Reads the footer of each segment.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn stacks(&self) -> Result<Stacks, LogError> {
+        let mut stacks = Stacks::default();
+        let mut moved_at = std::collections::HashMap::new();
+        for segment in &self.segments {
+            let (flow, authors) = segment.tops()?;
+            if let Some(moved) = flow {
+                stacks.flow = moved.tops;
+            }
+            for (owner, moved) in authors {
+                let id = match owner {
+                    crate::sealed::Owner::Id(id) => Arc::clone(id),
+                    crate::sealed::Owner::Number(number) => match self.author(*number)? {
+                        Some(author) => Arc::clone(&author.id),
+                        None => return Err(segment.unknown("stacks of an author who is not known")),
+                    },
+                };
+                // One id may have had several names, each an author of its own.
+                let newest = moved_at.entry(Arc::clone(&id)).or_insert(moved.at);
+                if *newest <= moved.at {
+                    *newest = moved.at;
+                    stacks.authors.insert(id, moved.tops);
+                }
+            }
+        }
+        Ok(stacks)
+    }
+
+    fn name(&self, number: u32) -> Result<Option<&Name>, LogError> {
+        let at = self.segments.partition_point(|segment| segment.header().after.names <= number);
+        let Some(segment) = self.segments.get(at) else { return Ok(None) };
+        let place = number.checked_sub(segment.header().before.names);
+        Ok(segment.vocabulary()?.0.get(place.map_or(usize::MAX, |place| place as usize)))
+    }
+
+    fn author(&self, number: u32) -> Result<Option<&Arc<Author>>, LogError> {
+        let at = self.segments.partition_point(|segment| segment.header().after.authors <= number);
+        let Some(segment) = self.segments.get(at) else { return Ok(None) };
+        let place = number.checked_sub(segment.header().before.authors);
+        Ok(segment.vocabulary()?.1.get(place.map_or(usize::MAX, |place| place as usize)))
+    }
+}
+
+/// What the indexes know of what is before an entry.
+struct EntryBefore<'i> {
+    index: &'i LogIndex,
+    seq: Seq,
+    log_time: i64,
+    next_slot: Slot,
+    /// Why a look-up failed, where it was not that nothing was found.
+    failure: RefCell<Option<LogError>>,
+}
+
+impl EntryBefore<'_> {
+    fn found<T>(&self, found: Result<Option<T>, LogError>) -> Option<T> {
+        found.unwrap_or_else(|error| {
+            self.failure.replace(Some(error));
+            None
+        })
+    }
+}
+
+impl Before for EntryBefore<'_> {
+    fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    fn log_time(&self) -> i64 {
+        self.log_time
+    }
+
+    fn known(&self) -> (usize, usize) {
+        // The indexes know the names that the entry brings, too.
+        (usize::MAX, usize::MAX)
+    }
+
+    fn name(&self, number: u32) -> Option<&Name> {
+        self.found(self.index.name(number))
+    }
+
+    fn author(&self, number: u32) -> Option<&Arc<Author>> {
+        self.found(self.index.author(number))
+    }
+
+    fn next_slot(&self) -> Slot {
+        self.next_slot
+    }
+
+    fn id_in(&self, slot: Slot) -> Option<ComponentId> {
+        self.found(self.index.id_of(slot))
+    }
+}
+
+/// The entries that touched a slot, one after the other.
+pub struct Touches<'i> {
+    index: &'i LogIndex,
+    slot: Slot,
+    between: (Seq, Seq),
+    back: bool,
+    segments: std::ops::Range<usize>,
+    blocks: VecDeque<(usize, u32)>,
+    entries: VecDeque<Seq>,
+}
+
+impl<'i> Touches<'i> {
+    fn new(index: &'i LogIndex, slot: Slot, between: (Seq, Seq), back: bool) -> Self {
+        let segments = &index.segments;
+        let begin = segments.partition_point(|segment| segment.header().last_seq <= between.0);
+        let end = segments.partition_point(|segment| segment.header().segment.first_seq <= between.1);
+        let (blocks, entries) = (VecDeque::new(), VecDeque::new());
+        Self { index, slot, between, back, segments: begin..end.max(begin), blocks, entries }
+    }
+
+    fn try_next(&mut self) -> Result<Option<Seq>, LogError> {
+        loop {
+            let entry = if self.back { self.entries.pop_back() } else { self.entries.pop_front() };
+            if entry.is_some() {
+                return Ok(entry);
+            }
+            let block = if self.back { self.blocks.pop_back() } else { self.blocks.pop_front() };
+            if let Some((at, block)) = block {
+                if let Some(segment) = self.index.segments.get(at) {
+                    self.entries = segment.touches_in(block, self.slot, self.between)?;
+                }
+                continue;
+            }
+            let at = if self.back { self.segments.next_back() } else { self.segments.next() };
+            let Some(at) = at else { return Ok(None) };
+            if let Some(segment) = self.index.segments.get(at) {
+                let blocks = segment.blocks_of(self.slot, self.between)?;
+                self.blocks = blocks.into_iter().map(|block| (at, block)).collect();
+            }
+        }
+    }
+}
+
+impl Iterator for Touches<'_> {
+    type Item = Result<Seq, LogError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.try_next();
+        if next.is_err() {
+            // Behind what cannot be read nothing is said.
+            self.segments = 0..0;
+            self.blocks.clear();
+        }
+        next.transpose()
+    }
+}
