@@ -254,11 +254,7 @@ pub(crate) fn touching(
     Ok(seqs)
 }
 
-fn is_inside(
-    past: &Past,
-    id: &ComponentId,
-    root: &str,
-) -> Result<bool, flow_history_replay::LogError> {
+fn is_inside(past: &Past, id: &ComponentId, root: &str) -> Result<bool, flow_history_replay::LogError> {
     let mut at = Some(id.clone());
     // A flow has no cycle; the bound keeps this finite whatever a file says.
     for _ in 0..flow_history_flow::COMPONENTS_MAX {

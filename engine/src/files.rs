@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flow_history_checkpoint::{Checkpoint, CheckpointError, Page, ReadAt};
 use flow_history_flow::{Component, Slot};
 use flow_history_replay::{
-    Ending, Entry, FileName, IDENTITY_BYTES, Log, LogError, LogIndex, Pushed, Replay, Seq, Source, State, What,
-    read_up_to,
+    Ending, Entry, FileName, IDENTITY_BYTES, Log, LogError, LogIndex, Pushed, Replay, Seq, Source, State,
+    What, read_up_to,
 };
 use parking_lot::Mutex;
 
@@ -230,7 +230,11 @@ impl Files {
     }
 
     /// A checkpoint of this history that agrees with the log, to be asked for single components.
-    pub(crate) fn checkpoint_of(&self, log: &Log, seq: Seq) -> Result<Arc<Checkpoint<StoredFile>>, CheckpointError> {
+    pub(crate) fn checkpoint_of(
+        &self,
+        log: &Log,
+        seq: Seq,
+    ) -> Result<Arc<Checkpoint<StoredFile>>, CheckpointError> {
         let key = self.key(Kind::Checkpoint, seq.0, 0);
         if let Some(kept) = cache::get(key) {
             return Ok(kept);
@@ -265,6 +269,17 @@ impl Files {
             }
         };
         Ok(page.component_in(slot)?.map(Arc::new))
+    }
+
+    /// Forgets the indexes: a file that they speak of is not what it was.
+    pub(crate) fn forget_index(&self) {
+        *self.index.lock() = None;
+        self.forget_log();
+    }
+
+    /// The state at a version, where it is kept.
+    pub(crate) fn state_at_hand(&self, seq: Seq) -> Option<Arc<State>> {
+        self.kept_state(seq).filter(|state| state.seq == seq)
     }
 
     /// The indexes of the log, as far as this entry at least. Those of sealed segments are read when they are needed; that

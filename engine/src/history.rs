@@ -14,6 +14,7 @@ use crate::checkpoints::write_checkpoint;
 use crate::files::Files;
 use crate::log_lines::Log;
 use crate::options::Options;
+use crate::past::Past;
 use crate::published::Published;
 use crate::recovery;
 use crate::sealing::seal_when_full;
@@ -24,7 +25,7 @@ use crate::stats::{Stats, sizes};
 use crate::storage::Storage;
 use crate::subscription::Subscription;
 use crate::telemetry::{self, Phase};
-use crate::undo::{self, Applied, LeftBehind, Part, Plan, Proposal, Removed, Scope, Without};
+use crate::undo::{self, Applied, LeftBehind, Part, Plan, Proposal, Scope, Without};
 use crate::verify::{Verified, verify};
 use crate::view::View;
 use crate::writer::{HeadInfo, Writer};
@@ -424,18 +425,31 @@ impl History {
         if asked == head.id.seq() {
             // Whoever appends meanwhile may have moved it on; then it is read like any other.
             let view = self.head_view();
-            if view.id == head.id {
+            if view.version() == head.id {
                 return Ok(view);
             }
         }
         if asked == Seq::ZERO {
             let id = self.find(asked)?;
-            return Ok(View { id, log_time: 0, flow: Flow::new() });
+            return Ok(View::whole(id, 0, Flow::new()));
         }
         self.flush_buffered()?;
         let files = self.files();
-        let state = files.read(|log| files.state_at(log, asked))?;
-        Ok(View { id: state.version(), log_time: state.log_time, flow: state.flow.clone() })
+        if let Some(state) = files.state_at_hand(asked) {
+            return Ok(View::whole(state.version(), state.log_time, state.flow.clone()));
+        }
+        let index = files.index_reaching(asked)?;
+        let log = files.log()?;
+        let past = Past::new(files, &log, index, asked);
+        match past.place() {
+            Ok((chain, log_time)) => Ok(View::past(FlowVersionId::new(asked, &chain), log_time, past, files)),
+            // Sealed or pruned meanwhile, or damaged: the longer way says which.
+            Err(_) => {
+                files.forget_index();
+                let state = files.read(|log| files.state_at(log, asked))?;
+                Ok(View::whole(state.version(), state.log_time, state.flow.clone()))
+            }
+        }
     }
 
     /// The entries, oldest first, with what each changed.
@@ -461,7 +475,7 @@ impl History {
     /// Those of [`History::at`].
     pub fn diff(&self, before: impl Into<At>, after: impl Into<At>) -> Result<Difference, Error> {
         let (before, after) = (self.at(before)?, self.at(after)?);
-        Ok(Difference::between(&before.flow, &after.flow))
+        Ok(Difference::between(before.flow()?, after.flow()?))
     }
 
     /// What the flow would be, had these entries never been made. Writes nothing; reads the log from the first of them on.
@@ -470,14 +484,6 @@ impl History {
     /// [`Error::UnknownVersion`]; [`Error::Damaged`] and [`Error::Io`].
     pub fn replay_without(&self, entries: &[Seq]) -> Result<Without, Error> {
         undo::replay_without(self, entries)
-    }
-
-    /// The components that were removed and are not there now, the newest removal first. Reads the whole log.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`] and [`Error::Io`].
-    pub fn removed(&self) -> Result<Vec<Removed>, Error> {
-        undo::removed(self)
     }
 
     /// The undos that can no longer be done again, oldest first. Reads the whole log.
@@ -532,7 +538,7 @@ impl History {
             head: head.id,
             head_time: (seq > Seq::ZERO).then_some(head.log_time),
             entries: seq.0,
-            components: self.head_view().flow.len(),
+            components: self.head_view().len().unwrap_or_default(),
             segments: sizes.segments,
             checkpoints: sizes.checkpoints,
             checkpoint_lag: seq.0.saturating_sub(sizes.newest_checkpoint),
@@ -605,7 +611,7 @@ impl History {
                 (held.info.clone(), held.state.flow.clone())
             }
         };
-        View { id: info.id, log_time: info.log_time, flow }
+        View::whole(info.id, info.log_time, flow)
     }
 
     /// The indexes of the log, as far as the newest version.

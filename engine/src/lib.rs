@@ -93,7 +93,7 @@ pub use crate::stats::Stats;
 pub use crate::storage::{Lock, LockError, Storage};
 pub use crate::subscription::Subscription;
 pub use crate::tuning::Tuning;
-pub use crate::undo::{Applied, LeftBehind, Part, Plan, Proposal, Removed, Right, Scope, Without};
+pub use crate::undo::{Applied, LeftBehind, Part, Plan, Proposal, Right, Scope, Without};
 pub use crate::verify::Verified;
 pub use crate::view::View;
 pub use crate::writer::Durability;

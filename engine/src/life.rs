@@ -26,16 +26,21 @@ pub struct Blame {
     pub log_time: i64,
 }
 
-/// A component that was removed and is not there any more.
+/// A component that was removed and is not there now. [`crate::Proposal::revert`] of the entry brings everything back that
+/// went with it; [`crate::Part::Component`] of the version before it alone.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Removed {
-    /// What it was.
+    /// As it was.
     pub component: Arc<Component>,
     /// Its slot, by which two of the same id are told apart.
     pub slot: Slot,
     /// The entry that removed it.
-    pub entry: Arc<Entry>,
+    pub entry: Seq,
+    /// Who did it.
+    pub author: Arc<Author>,
+    /// When, in milliseconds since 1970.
+    pub log_time: i64,
 }
 
 /// A stretch of versions, from one to the one before another, or to now.
@@ -71,11 +76,8 @@ impl History {
         let files = self.files();
         let failed = |error| files.log_error(error);
         let Some((slot, component)) = self.alive(id)? else { return Ok(Vec::new()) };
-        let mut told: Vec<(Name, Value, Option<Entry>)> = component
-            .fields
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone(), None))
-            .collect();
+        let mut told: Vec<(Name, Value, Option<Entry>)> =
+            component.fields.iter().map(|(name, value)| (name.clone(), value.clone(), None)).collect();
         for seq in index.touches_back(slot, Seq::ZERO, index.last_seq()) {
             if told.iter().all(|(_, _, entry)| entry.is_some()) {
                 break;
@@ -132,12 +134,9 @@ impl History {
             let version = FlowVersionId::new(seq, &chain);
             match intervals.last_mut() {
                 Some(last) if !holds_now => (last.until, last.until_time) = (Some(version), Some(time)),
-                _ if holds_now => intervals.push(Interval {
-                    from: version,
-                    from_time: time,
-                    until: None,
-                    until_time: None,
-                }),
+                _ if holds_now => {
+                    intervals.push(Interval { from: version, from_time: time, until: None, until_time: None })
+                }
                 _ => {}
             }
         }
@@ -204,9 +203,7 @@ impl History {
     }
 
     fn alive(&self, id: &str) -> Result<Option<(Slot, Arc<Component>)>, Error> {
-        self.look_at_head(|state| {
-            Some((state.flow.slot(id)?, Arc::clone(state.flow.component(id)?)))
-        })
+        self.look_at_head(|state| Some((state.flow.slot(id)?, Arc::clone(state.flow.component(id)?))))
     }
 }
 
@@ -243,13 +240,13 @@ impl Trash {
             }
             let log = files.log()?;
             let before = Past::new(&files, &log, Arc::clone(&self.index), self.next);
-            let entry = Arc::new(entry.clone());
             for operation in operations {
                 let Operation::Remove { id } = operation else { continue };
                 // A component that the same change added is nobody's loss.
                 let Some((slot, component)) = before.find(id).map_err(failed)? else { continue };
                 if self.alive.component_in(slot).is_none() && self.seen.insert(slot) {
-                    self.found.push(Removed { component, slot, entry: Arc::clone(&entry) });
+                    let (author, log_time) = (Arc::clone(&entry.header.author), entry.header.log_time);
+                    self.found.push(Removed { component, slot, entry: seq, author, log_time });
                 }
             }
         }

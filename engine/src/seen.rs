@@ -49,14 +49,18 @@ impl Seen {
     }
 
     /// The number of components, those that may not be seen counted.
-    #[must_use]
-    pub fn len(&self) -> usize {
+    ///
+    /// # Errors
+    /// As [`View::component`].
+    pub fn len(&self) -> Result<usize, Error> {
         self.view.len()
     }
 
     /// Whether there is no component.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    ///
+    /// # Errors
+    /// As [`View::component`].
+    pub fn is_empty(&self) -> Result<bool, Error> {
         self.view.is_empty()
     }
 
@@ -66,7 +70,7 @@ impl Seen {
     /// [`Error::Denied`] where its policy refuses rather than redacts; as [`View::component`].
     pub fn component(&self, id: &str) -> Result<Option<Sight>, Error> {
         let Some(component) = self.view.component(id)? else { return Ok(None) };
-        let mut policies = Policies::new(&self.view.flow, self.view.seq());
+        let mut policies = Policies::new(self.view.flow()?, self.view.seq());
         match self.decision(&component, &mut policies) {
             Decision::Allow => Ok(Some(Sight::Whole(component))),
             Decision::Redact => Ok(Some(self.stub(&component))),
@@ -84,7 +88,7 @@ impl Seen {
     /// # Errors
     /// As [`View::component`].
     pub fn components(&self) -> Result<Vec<Sight>, Error> {
-        let mut policies = Policies::new(&self.view.flow, self.view.seq());
+        let mut policies = Policies::new(self.view.flow()?, self.view.seq());
         let components = self.view.components()?;
         let sight = |component: Arc<Component>| match self.decision(&component, &mut policies) {
             Decision::Allow => Sight::Whole(component),
@@ -115,6 +119,8 @@ impl Seen {
     }
 
     fn stub(&self, component: &Component) -> Sight {
-        Sight::Redacted(Stub { slot: self.view.flow.slot(&component.id).unwrap_or_default() })
+        Sight::Redacted(Stub {
+            slot: self.view.flow().ok().and_then(|flow| flow.slot(&component.id)).unwrap_or_default(),
+        })
     }
 }

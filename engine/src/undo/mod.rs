@@ -16,14 +16,14 @@ mod restoring; // the operations that make a part as it was
 mod rights; //    the rights that a plan needs
 mod plan; //      plan and finish
 mod without; //   what would be without some entries
-mod removed; //   what was removed, and what was undone and left behind
+mod left_behind; // what was undone and left behind
 
+pub use self::left_behind::LeftBehind;
 pub use self::plan::{Applied, Plan};
 pub use self::proposal::{Part, Proposal, Scope};
-pub use self::removed::{LeftBehind, Removed};
 pub use self::rights::Right;
 pub use self::without::Without;
 
+pub(crate) use self::left_behind::left_behind;
 pub(crate) use self::plan::{apply, plan};
-pub(crate) use self::removed::{left_behind, removed};
 pub(crate) use self::without::replay_without;

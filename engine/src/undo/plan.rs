@@ -141,8 +141,9 @@ fn try_plan(history: &History, author: &Author, proposal: &Proposal) -> Result<P
             plan.links = vec![Link::Restores(view.seq())];
             plan.taken = vec![view.seq()];
             let terms = plan.terms();
-            plan.decide(&base, terms, &mut entries, &[], Some((&view.flow, view.seq())), |terms, _| {
-                restore(part, &base.flow, &view.flow, terms)
+            let then = view.flow()?;
+            plan.decide(&base, terms, &mut entries, &[], Some((then, view.seq())), |terms, _| {
+                restore(part, &base.flow, then, terms)
             })?;
         }
     }

@@ -26,10 +26,10 @@ pub(crate) fn replay_without(history: &History, entries: &[Seq]) -> Result<Witho
         return Err(Error::UnknownVersion { asked: *asked, head });
     }
     let Some(first) = entries.iter().min() else {
-        return Ok(Without { flow: history.at(head)?.flow, left_out: Vec::new(), misfits: Vec::new() });
+        return Ok(Without { flow: history.at(head)?.to_flow()?, left_out: Vec::new(), misfits: Vec::new() });
     };
     let mut without: HashSet<Seq> = entries.iter().copied().collect();
-    let mut flow = history.at(first.previous().unwrap_or_default())?.flow;
+    let mut flow = history.at(first.previous().unwrap_or_default())?.to_flow()?;
     let mut left_out = Vec::new();
     let mut misfits = Vec::new();
 
