@@ -55,8 +55,11 @@ impl Assembly {
         if slot.0 >= self.flow.next_slot {
             return Err(Reason::SlotTaken { slot });
         }
-        if self.flow.slots.insert(component.id.clone(), slot).is_some() {
+        if self.flow.slot(&component.id).is_some() {
             return Err(Reason::IdTaken);
+        }
+        if self.flow.component_in(slot).is_some() {
+            return Err(Reason::SlotTaken { slot });
         }
         for end in component.ends() {
             self.flow.attached.entry(end.clone()).or_default().insert(slot);
@@ -64,10 +67,8 @@ impl Assembly {
         if component.parent.is_some() {
             self.inside.push((slot, Arc::clone(component)));
         }
-        match self.flow.components.insert(slot, Arc::clone(component)) {
-            None => Ok(()),
-            Some(_) => Err(Reason::SlotTaken { slot }),
-        }
+        self.flow.occupy(slot, component);
+        Ok(())
     }
 
     /// The flow.
@@ -150,7 +151,7 @@ mod tests {
     fn assert_same(one: &Flow, other: &Flow) {
         assert_eq!(one, other);
         assert_eq!(one.next_slot, other.next_slot);
-        assert_eq!(one.slots, other.slots);
+        assert!(one.iter().all(|(slot, component)| other.slot(&component.id) == Some(slot)));
         assert_eq!(one.children, other.children);
         assert_eq!(one.attached, other.attached);
         assert!(one.iter().all(|(slot, component)| other.component_in(slot) == Some(component)));

@@ -29,6 +29,8 @@ mod order; //      order keys between any two others
 mod component; //  id, kind, parent, order, fields
 mod operation; //  Add, Remove, Set, Move
 mod misfit; //     why an operation does not fit a flow
+mod slots; //      what stands in each slot
+mod index; //      slots by the hash of an id
 mod flow; //       the graph at one version
 mod apply; //      an operation onto a flow, and its inverse
 mod alone; //      one component followed through operations, without its flow
@@ -45,6 +47,7 @@ mod difference; // what changed between two flows, for a person
 mod facet; //      which fields are configuration, layout, runtime, ...
 mod hash; //       state hashes
 
+pub use crate::apply::Inverse;
 pub use crate::assembly::Assembly;
 pub use crate::component::Component;
 pub use crate::conflict::{Conflict, Mode, Obstacle, Resolution};

@@ -58,6 +58,11 @@ impl Map {
         self.0.iter_mut().find(|(k, _)| &**k == key).map(|(_, value)| value)
     }
 
+    /// As [`Map::get_mut`] for a key that may be the very text that is held: then no text is read.
+    pub(crate) fn named_mut(&mut self, key: &Name) -> Option<&mut Value> {
+        self.0.iter_mut().find(|(k, _)| k.is(key)).map(|(_, value)| value)
+    }
+
     /// The place of a key among the keys.
     #[must_use]
     pub fn position(&self, key: &str) -> Option<usize> {
@@ -67,7 +72,7 @@ impl Map {
     /// Gives a key a value: in place where it exists, as the last one otherwise. Returns the value before.
     pub fn put(&mut self, key: impl Into<Name>, value: impl Into<Value>) -> Option<Value> {
         let (key, value) = (key.into(), value.into());
-        if let Some(held) = self.get_mut(&key) {
+        if let Some(held) = self.named_mut(&key) {
             return Some(std::mem::replace(held, value));
         }
         self.0.push((key, value));
@@ -92,6 +97,11 @@ impl Map {
     pub fn remove(&mut self, key: &str) -> Option<(usize, Value)> {
         let at = self.position(key)?;
         Some((at, self.0.remove(at).1))
+    }
+
+    /// The keys, for equal ones to be put in their places.
+    pub(crate) fn names_mut(&mut self) -> impl Iterator<Item = &mut Name> {
+        self.0.iter_mut().map(|(key, _)| key)
     }
 
     /// Keys and values in order.
