@@ -263,7 +263,7 @@ fn main() {
     };
     let streams: [(&str, Box<dyn Fn() -> Raw>); 3] = [
         ("w10k", Box::new(move || raw(Uniform::new(10_000, 1_000_000 / scale)))),
-        ("edit", Box::new(move || raw(Editing::new(100_000 / scale)))),
+        ("edit", Box::new(move || raw(Editing::new(30_000 / scale)))),
         (
             "edit without long texts",
             Box::new(move || raw(Editing::new(500_000 / scale).filter(|step| !is_long(step)))),

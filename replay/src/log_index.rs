@@ -207,11 +207,11 @@ impl LogIndex {
         let mut stacks = Stacks::default();
         let mut moved_at = std::collections::HashMap::new();
         for segment in &self.segments {
-            let (flow, authors) = segment.tops()?;
-            if let Some(moved) = flow {
+            let footer = segment.footer()?;
+            if let Some(moved) = footer.flow_tops {
                 stacks.flow = moved.tops;
             }
-            for (owner, moved) in authors {
+            for (owner, moved) in &footer.author_tops {
                 let id = match owner {
                     crate::sealed::Owner::Id(id) => Arc::clone(id),
                     crate::sealed::Owner::Number(number) => match self.author(*number)? {

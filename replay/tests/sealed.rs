@@ -131,7 +131,10 @@ fn every_flipped_bit_is_noticed() {
     for bit in 0..length * 8 {
         let mut files = files.clone();
         files.get_mut(NAME).unwrap()[bit / 8] ^= 1 << (bit % 8);
-        match read(&files) {
+        // One bit of each byte is read as a log, too.
+        let verify = |files: Files| SegmentIndex::open(Arc::new(MemorySource(files)), NAME, 1)?.verify();
+        let found = if bit % 8 == bit / 8 % 8 { read(&files).map(drop) } else { verify(files) };
+        match found {
             Err(LogError::Damaged(damage)) => {
                 assert_eq!(damage.file, NAME, "bit {bit}");
                 noticed += 1;
@@ -219,11 +222,13 @@ fn a_forged_header_or_footer_is_an_error_or_the_truth() {
     let footer = u64::from_le_bytes(files[NAME][184..192].try_into().unwrap()) as usize;
     let mut errors = 0;
     for at in (96..SEGMENT_HEADER_BYTES - 4).chain(footer..length) {
-        for change in [1, 0x80, 0xff, 0x7f] {
+        for change in [if at % 2 == 0 { 1 } else { 0x80 }, 0xff] {
             let mut forged = files.clone();
             let to = forged[NAME][at] ^ change;
             forge(forged.get_mut(NAME).unwrap(), at, to);
-            ask(&forged);
+            if at % 4 == 0 {
+                ask(&forged);
+            }
             match read(&forged) {
                 Ok(entries) => assert_eq!(entries, truth, "byte {at}"),
                 Err(_) => errors += 1,
@@ -259,19 +264,19 @@ fn forged_blocks_and_pages_are_an_error_or_the_truth() {
     let mut errors = 0;
     for (part, sum_at) in parts {
         for at in part.clone() {
-            for change in [1, 0x80, 0xff] {
-                let mut forged = files.clone();
-                let bytes = forged.get_mut(NAME).unwrap();
-                bytes[at] ^= change;
-                let new = sum(&salt, part.start, &bytes[part.clone()]);
-                bytes[sum_at..sum_at + 4].copy_from_slice(&new);
-                let same = bytes[sum_at];
-                forge(bytes, sum_at, same);
+            let mut forged = files.clone();
+            let bytes = forged.get_mut(NAME).unwrap();
+            bytes[at] ^= if at % 3 == 0 { 1 } else { 0x80 };
+            let new = sum(&salt, part.start, &bytes[part.clone()]);
+            bytes[sum_at..sum_at + 4].copy_from_slice(&new);
+            let same = bytes[sum_at];
+            forge(bytes, sum_at, same);
+            if at % 4 == 0 {
                 ask(&forged);
-                match read(&forged) {
-                    Ok(entries) => assert_eq!(entries, truth, "byte {at}"),
-                    Err(_) => errors += 1,
-                }
+            }
+            match read(&forged) {
+                Ok(entries) => assert_eq!(entries, truth, "byte {at}"),
+                Err(_) => errors += 1,
             }
         }
     }

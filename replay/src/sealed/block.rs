@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! part  codec 1                                                  codec 0
-//! 0     the chain after every 128th entry, 32 bytes each         the same
+//! 0     points, one at every 128th entry but the first           the same
 //! 1     heads: columns of integers                               nothing
 //! 2     ids: the column IdBytes, then the texts of Id            nothing
 //! 3     bodies: the other integers, then the other texts         for each entry its length (4 bytes) and canonical bytes
 //! ```
 //!
-//! Codec 0 is for what would inflate to more than [`BLOCK_INFLATED_MAX`](crate::BLOCK_INFLATED_MAX).
+//! A point is the chain before its entry (32 bytes), and how much of each column the entries before take, so that an entry
+//! is read from the last point before it. Codec 0 is for what would inflate to more than [`BLOCK_INFLATED_MAX`](crate::BLOCK_INFLATED_MAX).
 
 use std::borrow::Cow;
 
@@ -58,6 +59,11 @@ impl Columns {
 
     pub(crate) fn texts(&self, column: Texts) -> &[u8] {
         self.texts.get(column as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// How far each column has grown.
+    pub(crate) fn lengths(&self) -> impl Iterator<Item = usize> {
+        self.ints.iter().map(Vec::len).chain(self.texts.iter().map(Vec::len))
     }
 
     /// Adds the entry `seq`.
@@ -159,11 +165,20 @@ pub(crate) struct Heads {
     ints: Vec<Integers>,
 }
 
+/// A place in a block from which on entries can be read without those before.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Point {
+    /// The chain before the entry there.
+    chain: Chain,
+    /// How much of each column the entries before it take.
+    used: Vec<usize>,
+}
+
 /// A block that can give its entries back.
 pub(crate) struct Block {
     pub(crate) heads: Heads,
     texts: Vec<Vec<u8>>,
-    points: Vec<Chain>,
+    points: Vec<Point>,
 }
 
 impl Heads {
@@ -307,8 +322,8 @@ impl Block {
     /// Reads a block from its parts, whose checksums match.
     pub(crate) fn read(start: BlockStart, parts: [&[u8]; PARTS]) -> Result<Self, Broken> {
         let [chains, heads, ids, bodies] = parts;
-        let points = points(&start, chains)?;
         let mut inflate = Inflate::new();
+        let points = read_points(&start, chains, &mut inflate)?;
         match start.codec {
             CODEC_COLUMNS => {
                 let mut heads = Heads::read(start, heads, &mut inflate)?;
@@ -329,6 +344,9 @@ impl Block {
                 let (mut columns, mut units) = (Columns::new(), Units::default());
                 let mut reader = Reader(bodies);
                 for at in 0..u64::from(start.entries) {
+                    if at.is_multiple_of(CHAIN_EVERY as u64) {
+                        units = Units::default();
+                    }
                     let length = u32::from_le_bytes(reader.fixed()?);
                     columns.shred(reader.take(length as usize)?, &mut units, start.first_seq.0 + at)?;
                 }
@@ -354,7 +372,7 @@ impl Block {
     pub(crate) fn point(&self, at: usize) -> (usize, Chain) {
         let point = at / CHAIN_EVERY;
         match point.checked_sub(1).and_then(|before| self.points.get(before)) {
-            Some(chain) => (point * CHAIN_EVERY, *chain),
+            Some(kept) => (point * CHAIN_EVERY, kept.chain),
             None => (0, self.heads.start.chain),
         }
     }
@@ -373,12 +391,26 @@ impl Block {
             max,
             steps: max,
         };
-        let mut units = Units::default();
-        for at in 0..range.start {
+        // What lies before the last point is not looked at; what foretells begins anew at each.
+        let (mut units, point) = (Units::default(), range.start / CHAIN_EVERY);
+        let kept = point.checked_sub(1).and_then(|before| self.points.get(before));
+        let begin = kept.map_or(0, |kept| {
+            let used = join.ints.iter_mut().chain(&mut join.texts);
+            used.zip(&kept.used).for_each(|(cursor, used)| *cursor = *used);
+            point * CHAIN_EVERY
+        });
+        for at in begin..range.start {
             grammar::entry(&mut Skip(&mut join), &mut units, start.first_seq.0 + at as u64)?;
         }
         join.out.reserve_exact(capacity.min(max.saturating_mul(5)));
         for at in range {
+            if at.is_multiple_of(CHAIN_EVERY) && at > 0 {
+                units = Units::default();
+                let kept = self.points.get(at / CHAIN_EVERY - 1);
+                if kept.is_some_and(|kept| !kept.used.iter().eq(join.ints.iter().chain(&join.texts))) {
+                    return Err(Broken("a point is not where its entry begins"));
+                }
+            }
             let place = join.out.len();
             join.out.extend([0; 4]);
             join.max = join.max.saturating_add(4);
@@ -418,13 +450,45 @@ impl Block {
     }
 }
 
-/// The chain values within a block.
-pub(crate) fn points(start: &BlockStart, part: &[u8]) -> Result<Vec<Chain>, Broken> {
-    let (chunks, rest) = part.as_chunks::<32>();
-    if !rest.is_empty() || chunks.len() != (start.entries as usize).saturating_sub(1) / CHAIN_EVERY {
-        return Err(Broken("there are not as many chain values as there must be"));
+/// Writes what is kept of the points of a block: the chain at each; then, column by column, how much further it is used at
+/// each than at the one before.
+pub(crate) fn put_points(chains: &[Chain], lengths: &[Vec<usize>], deflate: &mut Deflate) -> Vec<u8> {
+    let mut part: Vec<u8> = chains.iter().flat_map(|chain| chain.0).collect();
+    let columns = lengths.first().map_or(0, Vec::len);
+    let used = (0..columns).flat_map(|column| {
+        let mut before = 0;
+        lengths.iter().filter_map(move |lengths| lengths.get(column)).map(move |length| {
+            let more = length - before;
+            before = *length;
+            more as u64
+        })
+    });
+    put_integers(&mut part, &used.collect::<Vec<_>>(), deflate);
+    part
+}
+
+fn read_points(start: &BlockStart, part: &[u8], inflate: &mut Inflate) -> Result<Vec<Point>, Broken> {
+    let wrong = Broken("there are not as many chain values as there must be");
+    let count = (start.entries as usize).saturating_sub(1) / CHAIN_EVERY;
+    let mut reader = Reader(part);
+    let mut points = Vec::new();
+    for _ in 0..count {
+        points.push(Point { chain: Chain(reader.fixed()?), used: Vec::new() });
     }
-    Ok(chunks.iter().map(|chunk| Chain(*chunk)).collect())
+    let used = Integers::read(&mut reader, inflate)?;
+    reader.end()?;
+    if used.len() != count * (Ints::COUNT + Texts::COUNT) {
+        return Err(wrong);
+    }
+    for column in 0..Ints::COUNT + Texts::COUNT {
+        let mut before = 0_usize;
+        for (at, point) in points.iter_mut().enumerate() {
+            let more = used.get(column * count + at).and_then(|more| usize::try_from(more).ok());
+            before = before.checked_add(more.ok_or(wrong)?).ok_or(wrong)?;
+            point.used.push(before);
+        }
+    }
+    Ok(points)
 }
 
 struct Join<'c> {

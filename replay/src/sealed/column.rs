@@ -9,6 +9,8 @@
 //!   way      0 as they are, 1 zstd
 //! ```
 
+use std::cell::RefCell;
+
 use zstd::bulk::{Compressor, Decompressor};
 
 use super::integer::{Broken, Reader, put_integer};
@@ -46,24 +48,30 @@ impl Deflate {
     }
 }
 
-/// What inflates, and how much it may still inflate of one block.
+thread_local! {
+    /// One for each thread: making one takes as long as inflating a block.
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// How much may still be inflated of one block.
 pub(crate) struct Inflate {
-    decompressor: Option<Decompressor<'static>>,
     left: usize,
 }
 
 impl Inflate {
     pub(crate) fn new() -> Self {
-        Self { decompressor: None, left: BLOCK_INFLATED_MAX }
+        Self { left: BLOCK_INFLATED_MAX }
     }
 
     fn inflate(&mut self, bytes: &[u8], inflated: usize) -> Result<Vec<u8>, Broken> {
         self.left = self.left.checked_sub(inflated).ok_or(Broken("it inflates to more than a block may"))?;
-        let decompressor = match &mut self.decompressor {
-            Some(decompressor) => decompressor,
-            none => none.insert(Decompressor::new().map_err(|_| Broken("zstd does not start"))?),
-        };
-        let out = decompressor.decompress(bytes, inflated).map_err(|_| Broken("zstd does not inflate it"))?;
+        let out = DECOMPRESSOR.with_borrow_mut(|kept| {
+            let decompressor = match kept {
+                Some(decompressor) => decompressor,
+                none => none.insert(Decompressor::new().map_err(|_| Broken("zstd does not start"))?),
+            };
+            decompressor.decompress(bytes, inflated).map_err(|_| Broken("zstd does not inflate it"))
+        })?;
         if out.len() == inflated { Ok(out) } else { Err(Broken("it inflates to another length")) }
     }
 }
@@ -234,7 +242,7 @@ mod tests {
             vec![7],
             vec![9; 1_000],
             (0..1_000).collect(),
-            (0..1_000).map(|at| at * at * 0x9e37_79b9_7f4a_7c15 % 61_001).collect(),
+            (0..1_000_u64).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 61_001).collect(),
             vec![u64::MAX, 0, 1],
             vec![1 << 56, 0, 3],
             (0..500).map(|at| at % 2).collect(),

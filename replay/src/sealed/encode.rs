@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::block::{BlockStart, CODEC_COLUMNS, CODEC_PLAIN, Columns, PARTS};
+use super::block::{BlockStart, CODEC_COLUMNS, CODEC_PLAIN, Columns, PARTS, put_points};
 use super::column::Deflate;
 use super::facts::Facts;
 use super::footer::{BlockPlace, Footer, Page, Part};
@@ -148,7 +148,9 @@ struct Sealer {
     units: Units,
     payload: Vec<u8>,
     start: BlockStart,
-    points: Vec<u8>,
+    points: Vec<Chain>,
+    /// How much of each column the entries before each point take.
+    lengths: Vec<Vec<usize>>,
 }
 
 impl Sealer {
@@ -167,6 +169,7 @@ impl Sealer {
             payload: Vec::new(),
             start: start_of_block(&facts, header.chain),
             points: Vec::new(),
+            lengths: Vec::new(),
             facts,
             header,
         }
@@ -182,10 +185,12 @@ impl Sealer {
         let seq = self.facts.seq.0 + 1;
         let why = |Broken(why)| why.to_owned();
         self.facts.follow(canonical, block)?;
-        self.columns.shred(canonical, &mut self.units, seq).map_err(why)?;
         if self.start.entries > 0 && (self.start.entries as usize).is_multiple_of(CHAIN_EVERY) {
-            self.points.extend(self.chain.0);
+            self.points.push(self.chain);
+            self.lengths.push(self.columns.lengths().collect());
+            self.units = Units::default();
         }
+        self.columns.shred(canonical, &mut self.units, seq).map_err(why)?;
         self.payload.extend(u32::try_from(canonical.len()).unwrap_or(u32::MAX).to_le_bytes());
         self.payload.extend(canonical);
         self.start.entries += 1;
@@ -205,7 +210,8 @@ impl Sealer {
         } else {
             self.columns.parts(&mut self.deflate)
         };
-        let points = std::mem::take(&mut self.points);
+        let (points, lengths) = (std::mem::take(&mut self.points), std::mem::take(&mut self.lengths));
+        let points = put_points(&points, &lengths, &mut self.deflate);
         let mut parts = [Part { offset: 0, bytes: 0, sum: 0 }; PARTS];
         for (part, bytes) in parts.iter_mut().zip([points, heads, ids, bodies]) {
             *part = self.put(&bytes);

@@ -3,7 +3,7 @@
 //! ```text
 //! offset  bytes  header of a sealed segment
 //!      0      8  magic "FhSeald\n"
-//!      8    104  as in a raw segment: format, reason, history id, number of the last segment in it, first entry, chain
+//!      8     96  as in a raw segment: format, reason, history id, number of the last segment in it, first entry, chain
 //!                and log time before it; the salt is that of the raw segment
 //!    104      8  number of the first segment in it
 //!    112      8  sequence number of its last entry; of the one before where it has none

@@ -8,12 +8,12 @@ use flow_history_flow::{ComponentId, Name, Slot};
 
 use super::block::{BODIES_PART, Block, CODEC_COLUMNS, HEADS_PART, Heads, IDS_PART, Ids, PARTS};
 use super::column::Inflate;
-use super::footer::{Footer, Moved, Owner, Part};
+use super::footer::{Footer, Part};
 use super::header::SealedHeader;
 use super::indexes::{SlotIndex, hash_of, read_id_page, read_slot_page};
 use super::integer::Broken;
 use crate::source::read_up_to;
-use crate::{Author, Chain, FORMAT, LogError, SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES, Seq, Source, What};
+use crate::{Author, Chain, LogError, SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES, Seq, Source, What};
 
 /// Blocks that were read last, for all segments of a log together.
 #[derive(Default)]
@@ -196,7 +196,7 @@ impl SegmentIndex {
         };
         if place.start.codec > CODEC_COLUMNS {
             let (file, found) = (self.0.file.clone(), place.start.codec.into());
-            return Err(LogError::Unsupported { file, found, max: FORMAT.max(CODEC_COLUMNS.into()) });
+            return Err(LogError::Unsupported { file, found, max: CODEC_COLUMNS.into() });
         }
         let mut rest = &*bytes;
         let mut parts = [&[][..]; PARTS];
@@ -411,11 +411,6 @@ impl SegmentIndex {
         Ok(self.0.vocabulary.get_or_init(|| read))
     }
 
-    pub(crate) fn tops(&self) -> Result<(Option<&Moved>, &[(Owner, Moved)]), LogError> {
-        let footer = self.footer()?;
-        Ok((footer.flow_tops.as_ref(), &footer.author_tops))
-    }
-
     pub(crate) fn unknown(&self, what: &'static str) -> LogError {
         self.broken(0, None, Broken(what))
     }
@@ -509,7 +504,10 @@ impl SegmentIndex {
         let footer = self.footer()?;
         if header.segment.first_seq > after && header.last_seq <= to {
             for at in 0..footer.slot_pages.len() {
-                self.slot_page(at, |slot, _| touched.insert(Slot(slot)) || true)?;
+                self.slot_page(at, |slot, _| {
+                    touched.insert(Slot(slot));
+                    true
+                })?;
             }
             return Ok(());
         }
