@@ -8,9 +8,8 @@ use flow_history_flow::{Difference, Flow};
 use flow_history_replay::{Author, Body, Ending, FlowVersionId, Intent, LogIndex, Mark, Seq, State};
 use parking_lot::Mutex;
 
-use crate::catalog;
 use crate::change::{About, ChangeBuilder};
-use crate::checkpoints::write_checkpoint;
+use crate::checkpoints::checkpoint_when_due;
 use crate::files::Files;
 use crate::log_lines::Log;
 use crate::options::Options;
@@ -111,7 +110,7 @@ impl History {
         let settings = (options.tuning.clone(), options.durability);
         let writer =
             Writer::new(storage, Arc::clone(&options.clock), settings, Arc::clone(&published), start);
-        checkpoint_when_due(&writer, &files);
+        checkpoint_when_due(&writer, &files, options.tuning.checkpoints_kept);
         seal_when_full(&writer, &files, options.tuning.seal_bytes_min);
         // What a process that was killed left raw is sealed now.
         writer.seal_soon();
@@ -656,35 +655,6 @@ fn unknown_label<'l>(label: String, known: impl Iterator<Item = &'l Arc<str>>) -
         |other: &str| label.chars().zip(other.chars()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
     let nearest = known.max_by_key(|other| shared(other)).filter(|other| shared(other) > 0);
     Error::UnknownLabel { nearest: nearest.map(ToString::to_string), label }
-}
-
-/// Writes checkpoints in the background, and after each one the catalog.
-fn checkpoint_when_due(writer: &Arc<Writer>, files: &Arc<Files>) {
-    let (of_writer, files) = (Arc::downgrade(writer), Arc::clone(files));
-    writer.when_checkpoint_due(move |state| {
-        let Some(writer) = of_writer.upgrade() else { return };
-        let (of_writer, files) = (of_writer.clone(), Arc::clone(&files));
-        writer.background().at_leisure(move || {
-            let Some(writer) = of_writer.upgrade() else { return };
-            let _entered = telemetry::enter(Phase::Checkpoint);
-            // One that cannot be written costs time when the history is read, and nothing else; it is tried again.
-            let written = write_checkpoint(&files.storage, &state).ok();
-            writer.checkpoint_done(written);
-            if written.is_none() {
-                return;
-            }
-            let sized = |seq: Seq| {
-                let file = flow_history_replay::FileName::Checkpoint(seq.0).to_string();
-                Some((seq, files.storage.len(&file).ok()?))
-            };
-            let checkpoints: Vec<_> =
-                files.checkpoints().unwrap_or_default().into_iter().filter_map(sized).collect();
-            if let Ok(log) = files.open_log() {
-                // Derived as well: whoever misses it makes it again.
-                let _ = catalog::rebuild(&files.storage, &log, &state, &checkpoints);
-            }
-        });
-    });
 }
 
 impl std::fmt::Debug for History {

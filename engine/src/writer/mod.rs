@@ -33,6 +33,7 @@ use crate::{Clock, Error};
 pub(crate) use self::gathering::Draft;
 use self::gathering::{Building, OpenGroup};
 use self::tending::CheckpointDue;
+pub(crate) use self::tending::CheckpointPlan;
 
 /// When an append returns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -68,6 +69,8 @@ pub(crate) struct Writer {
     segment: Mutex<ActiveSegment>,
     recent: Mutex<VecDeque<Recent>>,
     log_bytes: AtomicU64,
+    /// Bytes of log that there were when it was opened, and all that were appended since.
+    appended_bytes: AtomicU64,
     syncs: AtomicU64,
     checkpoint: Mutex<CheckpointDue>,
     on_checkpoint_due: OnceLock<Box<dyn Fn(State) + Send + Sync>>,
@@ -154,11 +157,14 @@ impl Writer {
             segment: Mutex::new(start.segment),
             recent: Mutex::default(),
             log_bytes: AtomicU64::new(log_bytes),
+            appended_bytes: AtomicU64::new(log_bytes),
             syncs: AtomicU64::new(0),
             checkpoint: Mutex::new(CheckpointDue {
                 last_seq: start.last_checkpoint.0,
-                last_log_bytes: log_bytes,
-                last_bytes: start.last_checkpoint.1,
+                kept: start.last_checkpoint.0,
+                rolling: None,
+kept_at: log_bytes,
+                kept_bytes: start.last_checkpoint.1,
                 under_way: false,
             }),
             on_checkpoint_due: OnceLock::new(),
@@ -226,6 +232,10 @@ impl Writer {
 
     pub(crate) fn log_bytes(&self) -> u64 {
         self.log_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn appended_bytes(&self) -> u64 {
+        self.appended_bytes.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_buffered(&self) -> bool {

@@ -11,22 +11,34 @@ use crate::active_segment::{Beginning, fill_new};
 
 /// When the next checkpoint is due.
 pub(super) struct CheckpointDue {
+    /// The newest one, kept or not.
     pub(super) last_seq: Seq,
-    pub(super) last_log_bytes: u64,
-    pub(super) last_bytes: u64,
+    /// The newest one that is kept, its bytes, and how much had been appended then.
+    pub(super) kept: Seq,
+    pub(super) kept_bytes: u64,
+    pub(super) kept_at: u64,
+    /// The one that the next one replaces.
+    pub(super) rolling: Option<Seq>,
     pub(super) under_way: bool,
+}
+
+/// What is to become of a checkpoint that is due.
+pub(crate) struct CheckpointPlan {
+    /// Whether it stays; otherwise the next one takes its place.
+    pub(crate) keep: bool,
+    /// The one whose pages it may share.
+    pub(crate) basis: Seq,
+    /// The one that goes once it is written.
+    pub(crate) replaces: Option<Seq>,
 }
 
 impl Writer {
     pub(super) fn checkpoint_if_due(&self, state: &State) -> Option<State> {
         let mut due = self.checkpoint.lock();
-        let log_bytes = self.log_bytes();
         let entries = state.seq.0.saturating_sub(due.last_seq.0);
-        let bytes = log_bytes.saturating_sub(due.last_log_bytes);
         let is_due = !due.under_way
-            && log_bytes >= self.tuning.derive_from_bytes
-            && entries >= self.tuning.checkpoint_entries
-            && bytes >= due.last_bytes.saturating_mul(self.tuning.checkpoint_bytes_factor);
+            && self.appended_bytes() >= self.tuning.derive_from_bytes
+            && entries >= self.tuning.checkpoint_entries;
         if !is_due || self.on_checkpoint_due.get().is_none() {
             return None;
         }
@@ -34,14 +46,24 @@ impl Writer {
         Some(state.clone())
     }
 
+    /// What is to become of the checkpoint that is written now. So many bytes of log are worth one that stays as it has
+    /// bytes itself, times a factor; between those one follows the head, so that opening is quick.
+    pub(crate) fn plan_checkpoint(&self) -> CheckpointPlan {
+        let due = self.checkpoint.lock();
+        let bytes = self.appended_bytes().saturating_sub(due.kept_at);
+        let worth = due.kept_bytes.saturating_mul(self.tuning.checkpoint_bytes_percent) / 100;
+        CheckpointPlan { keep: bytes >= worth, basis: due.kept, replaces: due.rolling }
+    }
+
     /// Notes that a checkpoint was written, or that it could not be.
-    pub(crate) fn checkpoint_done(&self, written: Option<(Seq, u64)>) {
+    pub(crate) fn checkpoint_done(&self, plan: &CheckpointPlan, written: Option<(Seq, u64)>) {
         let mut due = self.checkpoint.lock();
         due.under_way = false;
-        due.last_log_bytes = self.log_bytes();
-        if let Some((seq, bytes)) = written {
-            due.last_seq = seq;
-            due.last_bytes = bytes;
+        let Some((seq, bytes)) = written else { return };
+        due.last_seq = seq;
+        due.rolling = (!plan.keep).then_some(seq);
+        if plan.keep {
+            (due.kept, due.kept_bytes, due.kept_at) = (seq, bytes, self.appended_bytes());
         }
     }
 
