@@ -3,7 +3,7 @@
 //! The flow of a stream after its setup and some changes, written as a checkpoint and read again: whole, and one
 //! component at random. What a checkpoint takes for each change is measured at four cadences, each sharing pages with
 //! the one before.
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a bench stops where it fails")]
+#![expect(clippy::unwrap_used, reason = "a bench stops where it fails")]
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
