@@ -33,7 +33,7 @@ impl<R: ReadAt> Checkpoint<R> {
             thread::scope(|scope| {
                 let (sender, receiver) = sync_channel(4);
                 // A thread that cannot be started is one that does not help.
-                let _helper = thread::Builder::new().spawn_scoped(scope, move || self.help(turns, &sender));
+                let _second = thread::Builder::new().spawn_scoped(scope, move || self.help(turns, &sender));
                 let mut reading = Reading::default();
                 while let Some(number) = turns.take() {
                     for components in receiver.try_iter() {
