@@ -7,11 +7,11 @@ use flow_history_checkpoint::{About, Basis, encode, encode_after};
 use flow_history_replay::{FileName, Seq, State};
 
 use crate::catalog;
-use crate::Error;
 use crate::files::{Files, open_checkpoint};
 use crate::storage::{Storage, replace_file};
 use crate::telemetry::{self, Phase};
 use crate::writer::Writer;
+use crate::{Error, History};
 
 /// Has checkpoints written in the background, and after each one the catalog.
 pub(crate) fn checkpoint_when_due(writer: &Arc<Writer>, files: &Arc<Files>, kept: usize) {
@@ -33,20 +33,33 @@ pub(crate) fn checkpoint_when_due(writer: &Arc<Writer>, files: &Arc<Files>, kept
                 let _ = files.storage.remove(&FileName::Checkpoint(replaced.0).to_string());
             }
             retire(&files, state.seq, kept);
-            bring_up_catalog(&files, &state);
+            let _ = bring_up_catalog(&files, &state);
         });
     });
 }
 
 /// Makes the catalog anew. Derived as well: whoever misses it makes it again.
-fn bring_up_catalog(files: &Files, state: &State) {
+fn bring_up_catalog(files: &Files, state: &State) -> Result<(), String> {
     let sized = |seq: Seq| {
         let file = FileName::Checkpoint(seq.0).to_string();
         Some((seq, files.storage.len(&file).ok()?))
     };
     let checkpoints: Vec<_> = files.checkpoints().unwrap_or_default().into_iter().filter_map(sized).collect();
-    if let Ok(log) = files.open_log() {
-        let _ = catalog::rebuild(&files.storage, &log, state, &checkpoints);
+    let log = files.open_log().map_err(|error| error.to_string())?;
+    catalog::rebuild(&files.storage, &log, state, &checkpoints)
+}
+
+impl History {
+    /// Makes the catalog anew, as it is made after every checkpoint. Whoever deleted it, or doubts it, may do so; nothing
+    /// else needs it to be there.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`]; [`Error::Checkpoint`] where it cannot be written.
+    pub fn rebuild_catalog(&self) -> Result<(), Error> {
+        self.writer()?;
+        self.flush_buffered()?;
+        let state = self.look_at_head(State::clone)?;
+        bring_up_catalog(self.files(), &state).map_err(Error::Checkpoint)
     }
 }
 

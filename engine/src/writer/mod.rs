@@ -33,7 +33,6 @@ use crate::{Clock, Error};
 pub(crate) use self::gathering::Draft;
 use self::gathering::{Building, OpenGroup};
 use self::tending::CheckpointDue;
-pub(crate) use self::tending::CheckpointPlan;
 
 /// When an append returns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -163,7 +162,7 @@ impl Writer {
                 last_seq: start.last_checkpoint.0,
                 kept: start.last_checkpoint.0,
                 rolling: None,
-kept_at: log_bytes,
+                kept_at: log_bytes,
                 kept_bytes: start.last_checkpoint.1,
                 under_way: false,
             }),
