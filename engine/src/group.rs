@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
@@ -52,7 +53,11 @@ type Callback = Box<dyn FnOnce(Result<(), Failure>) + Send>;
 
 #[derive(Default)]
 pub(crate) struct Group {
+    /// Members wait here. The system wakes all of them with one call, and none of them has a lock to take: a condition
+    /// variable of the writer's woke one after the other, each to find that it had nothing more to do there.
     outcome: OnceLock<Result<(), Failure>>,
+    /// Whether one of those who wait for it sees to it that somebody leads.
+    attended: AtomicBool,
     waiting: Mutex<Waiting>,
 }
 
@@ -65,6 +70,16 @@ struct Waiting {
 impl Group {
     pub(crate) fn outcome(&self) -> Option<Result<(), Failure>> {
         self.outcome.get().cloned()
+    }
+
+    /// Whether the caller, who is about to wait, is the first to do so: that one leads where nobody else does.
+    pub(crate) fn attend(&self) -> bool {
+        !self.attended.swap(true, Ordering::Relaxed)
+    }
+
+    /// Waits for the end of a group that somebody else sees to.
+    pub(crate) fn wait(&self) -> Result<(), Failure> {
+        self.outcome.wait().clone()
     }
 
     /// Says how the group ended, once.

@@ -18,14 +18,14 @@ const HEIGHT_MAX: u32 = 6;
 /// Slots by the hash of something. A clone is O(1) and shares everything.
 #[derive(Clone, Default)]
 pub(crate) struct Index {
-    root: Node,
+    root: Tree,
 }
 
 #[derive(Clone, Default)]
-enum Node {
+enum Tree {
     #[default]
     Empty,
-    Branch(Arc<[Node; WIDTH]>),
+    Branch(Arc<[Tree; WIDTH]>),
     Leaf(Arc<[Tagged]>),
 }
 
@@ -48,12 +48,12 @@ fn way(hash: u64, depth: u32) -> usize {
 impl Index {
     /// The slot with this hash that is the one.
     pub(crate) fn find(&self, hash: u64, mut is_it: impl FnMut(Slot) -> bool) -> Option<Slot> {
-        let (mut node, mut depth) = (&self.root, 0);
+        let (mut tree, mut depth) = (&self.root, 0);
         loop {
-            match node {
-                Node::Empty => return None,
-                Node::Branch(branch) => node = branch.get(way(hash, depth))?,
-                Node::Leaf(leaf) => {
+            match tree {
+                Tree::Empty => return None,
+                Tree::Branch(branch) => tree = branch.get(way(hash, depth))?,
+                Tree::Leaf(leaf) => {
                     let tag = tag(hash);
                     return leaf
                         .iter()
@@ -67,26 +67,26 @@ impl Index {
 
     /// Adds a slot; `hash_of` gives the hash of a slot that was added before.
     pub(crate) fn insert(&mut self, hash: u64, slot: Slot, hash_of: impl Fn(Slot) -> u64) {
-        let (mut node, mut depth) = (&mut self.root, 0);
+        let (mut tree, mut depth) = (&mut self.root, 0);
         let new = Tagged { tag: tag(hash), slot };
         loop {
-            if let Node::Leaf(leaf) = node
+            if let Tree::Leaf(leaf) = tree
                 && leaf.len() >= LEAF_MAX
                 && depth < HEIGHT_MAX
             {
-                *node = split(leaf, depth, &hash_of);
+                *tree = split(leaf, depth, &hash_of);
             }
-            match node {
-                Node::Empty => {
-                    *node = Node::Leaf(Arc::new([new]));
+            match tree {
+                Tree::Empty => {
+                    *tree = Tree::Leaf(Arc::new([new]));
                     return;
                 }
-                Node::Leaf(leaf) => {
+                Tree::Leaf(leaf) => {
                     *leaf = leaf.iter().copied().chain([new]).collect();
                     return;
                 }
-                Node::Branch(branch) => match Arc::make_mut(branch).get_mut(way(hash, depth)) {
-                    Some(below) => node = below,
+                Tree::Branch(branch) => match Arc::make_mut(branch).get_mut(way(hash, depth)) {
+                    Some(below) => tree = below,
                     None => return,
                 },
             }
@@ -96,18 +96,18 @@ impl Index {
 
     /// Takes a slot out.
     pub(crate) fn remove(&mut self, hash: u64, slot: Slot) {
-        let (mut node, mut depth) = (&mut self.root, 0);
+        let (mut tree, mut depth) = (&mut self.root, 0);
         loop {
-            match node {
-                Node::Empty => return,
-                Node::Leaf(leaf) => {
+            match tree {
+                Tree::Empty => return,
+                Tree::Leaf(leaf) => {
                     let rest: Arc<[Tagged]> =
                         leaf.iter().copied().filter(|tagged| tagged.slot != slot).collect();
-                    *node = if rest.is_empty() { Node::Empty } else { Node::Leaf(rest) };
+                    *tree = if rest.is_empty() { Tree::Empty } else { Tree::Leaf(rest) };
                     return;
                 }
-                Node::Branch(branch) => match Arc::make_mut(branch).get_mut(way(hash, depth)) {
-                    Some(below) => node = below,
+                Tree::Branch(branch) => match Arc::make_mut(branch).get_mut(way(hash, depth)) {
+                    Some(below) => tree = below,
                     None => return,
                 },
             }
@@ -116,14 +116,14 @@ impl Index {
     }
 }
 
-fn split(leaf: &[Tagged], depth: u32, hash_of: impl Fn(Slot) -> u64) -> Node {
+fn split(leaf: &[Tagged], depth: u32, hash_of: impl Fn(Slot) -> u64) -> Tree {
     let mut ways: [Vec<Tagged>; WIDTH] = std::array::from_fn(|_| Vec::new());
     for tagged in leaf {
         if let Some(way) = ways.get_mut(way(hash_of(tagged.slot), depth)) {
             way.push(*tagged);
         }
     }
-    Node::Branch(Arc::new(ways.map(|way| if way.is_empty() { Node::Empty } else { Node::Leaf(way.into()) })))
+    Tree::Branch(Arc::new(ways.map(|way| if way.is_empty() { Tree::Empty } else { Tree::Leaf(way.into()) })))
 }
 
 #[cfg(test)]

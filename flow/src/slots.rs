@@ -13,22 +13,22 @@ const WIDTH: usize = 1 << BITS;
 /// What stands in each slot. A clone is O(1) and shares everything; a change copies what it shares on the way to its slot.
 #[derive(Clone)]
 pub(crate) struct Slots<T> {
-    root: Node<T>,
+    root: Tree<T>,
     /// How many steps of branches lie above the leaves.
     height: u32,
     len: usize,
 }
 
 #[derive(Clone)]
-enum Node<T> {
+enum Tree<T> {
     Empty,
-    Branch(Arc<[Node<T>; WIDTH]>),
+    Branch(Arc<[Tree<T>; WIDTH]>),
     Leaf(Arc<[Option<T>; WIDTH]>),
 }
 
 impl<T> Default for Slots<T> {
     fn default() -> Self {
-        Self { root: Node::Empty, height: 0, len: 0 }
+        Self { root: Tree::Empty, height: 0, len: 0 }
     }
 }
 
@@ -50,12 +50,12 @@ impl<T: Clone> Slots<T> {
         if !self.reaches(slot.0) {
             return None;
         }
-        let (mut node, mut height) = (&self.root, self.height);
+        let (mut tree, mut height) = (&self.root, self.height);
         loop {
-            match node {
-                Node::Empty => return None,
-                Node::Leaf(leaf) => return leaf.get(way(slot.0, 0))?.as_ref(),
-                Node::Branch(branch) => node = branch.get(way(slot.0, height))?,
+            match tree {
+                Tree::Empty => return None,
+                Tree::Leaf(leaf) => return leaf.get(way(slot.0, 0))?.as_ref(),
+                Tree::Branch(branch) => tree = branch.get(way(slot.0, height))?,
             }
             height = height.saturating_sub(1);
         }
@@ -66,12 +66,12 @@ impl<T: Clone> Slots<T> {
         if !self.reaches(slot.0) {
             return None;
         }
-        let (mut node, mut height) = (&mut self.root, self.height);
+        let (mut tree, mut height) = (&mut self.root, self.height);
         loop {
-            match node {
-                Node::Empty => return None,
-                Node::Leaf(leaf) => return Arc::make_mut(leaf).get_mut(way(slot.0, 0))?.as_mut(),
-                Node::Branch(branch) => node = Arc::make_mut(branch).get_mut(way(slot.0, height))?,
+            match tree {
+                Tree::Empty => return None,
+                Tree::Leaf(leaf) => return Arc::make_mut(leaf).get_mut(way(slot.0, 0))?.as_mut(),
+                Tree::Branch(branch) => tree = Arc::make_mut(branch).get_mut(way(slot.0, height))?,
             }
             height = height.saturating_sub(1);
         }
@@ -80,27 +80,27 @@ impl<T: Clone> Slots<T> {
     /// Puts something into a slot; gives back what stood there.
     pub(crate) fn insert(&mut self, slot: Slot, item: T) -> Option<T> {
         while !self.reaches(slot.0) {
-            let lower = std::mem::replace(&mut self.root, Node::Empty);
-            if !matches!(lower, Node::Empty) {
-                let mut branch: [Node<T>; WIDTH] = std::array::from_fn(|_| Node::Empty);
+            let lower = std::mem::replace(&mut self.root, Tree::Empty);
+            if !matches!(lower, Tree::Empty) {
+                let mut branch: [Tree<T>; WIDTH] = std::array::from_fn(|_| Tree::Empty);
                 let [first, ..] = &mut branch;
                 *first = lower;
-                self.root = Node::Branch(Arc::new(branch));
+                self.root = Tree::Branch(Arc::new(branch));
             }
             self.height += 1;
         }
-        let (mut node, mut height) = (&mut self.root, self.height);
+        let (mut tree, mut height) = (&mut self.root, self.height);
         let held = loop {
-            if matches!(node, Node::Empty) {
-                *node = match height {
-                    0 => Node::Leaf(Arc::new(std::array::from_fn(|_| None))),
-                    _ => Node::Branch(Arc::new(std::array::from_fn(|_| Node::Empty))),
+            if matches!(tree, Tree::Empty) {
+                *tree = match height {
+                    0 => Tree::Leaf(Arc::new(std::array::from_fn(|_| None))),
+                    _ => Tree::Branch(Arc::new(std::array::from_fn(|_| Tree::Empty))),
                 };
             }
-            match node {
-                Node::Leaf(leaf) => break Arc::make_mut(leaf).get_mut(way(slot.0, 0))?,
-                Node::Branch(branch) => node = Arc::make_mut(branch).get_mut(way(slot.0, height))?,
-                Node::Empty => return None,
+            match tree {
+                Tree::Leaf(leaf) => break Arc::make_mut(leaf).get_mut(way(slot.0, 0))?,
+                Tree::Branch(branch) => tree = Arc::make_mut(branch).get_mut(way(slot.0, height))?,
+                Tree::Empty => return None,
             }
             height = height.saturating_sub(1);
         };
@@ -123,37 +123,37 @@ impl<T: Clone> Slots<T> {
     }
 }
 
-impl<T: Clone> Node<T> {
+impl<T: Clone> Tree<T> {
     /// Takes an item out, and lets go of what then holds nothing.
     fn remove(&mut self, slot: u32, height: u32) -> Option<T> {
         let (removed, is_empty) = match self {
-            Node::Empty => return None,
-            Node::Leaf(leaf) => {
+            Tree::Empty => return None,
+            Tree::Leaf(leaf) => {
                 let leaf = Arc::make_mut(leaf);
                 (leaf.get_mut(way(slot, 0))?.take(), leaf.iter().all(Option::is_none))
             }
-            Node::Branch(branch) => {
+            Tree::Branch(branch) => {
                 let branch = Arc::make_mut(branch);
                 let below = branch.get_mut(way(slot, height))?;
                 let removed = below.remove(slot, height.saturating_sub(1));
                 let is_empty =
-                    matches!(below, Node::Empty) && branch.iter().all(|below| matches!(below, Node::Empty));
+                    matches!(below, Tree::Empty) && branch.iter().all(|below| matches!(below, Tree::Empty));
                 (removed, is_empty)
             }
         };
         if is_empty {
-            *self = Node::Empty;
+            *self = Tree::Empty;
         }
         removed
     }
 
     fn iter(&self, first: u32, height: u32) -> Box<dyn Iterator<Item = (Slot, &T)> + '_> {
         match self {
-            Node::Empty => Box::new(std::iter::empty()),
-            Node::Leaf(leaf) => {
+            Tree::Empty => Box::new(std::iter::empty()),
+            Tree::Leaf(leaf) => {
                 Box::new((first..).zip(&**leaf).filter_map(|(slot, item)| Some((Slot(slot), item.as_ref()?))))
             }
-            Node::Branch(branch) => Box::new((0_u32..).zip(&**branch).flat_map(move |(way, below)| {
+            Tree::Branch(branch) => Box::new((0_u32..).zip(&**branch).flat_map(move |(way, below)| {
                 below.iter(first + (way << (height * BITS)), height.saturating_sub(1))
             })),
         }

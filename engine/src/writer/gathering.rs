@@ -11,6 +11,7 @@ use flow_history_replay::{
 };
 use parking_lot::MutexGuard;
 
+use super::leading::RECENT_ENTRIES;
 use super::{Durability, HeadInfo, Writer};
 use crate::active_segment::Beginning;
 use crate::group::{Failure, Group, Ticket};
@@ -36,14 +37,15 @@ pub(super) struct Building {
     pub(super) leading: bool,
     /// Whether entries were handed over while somebody led, that nobody may be waiting for.
     pub(super) unattended: bool,
-    /// The group that is being led.
+    /// The group that is being led, or was last.
     pub(super) led: Option<Arc<Group>>,
     /// Whether work that will lead is on its way.
     pub(super) lead_due: bool,
     /// Whether a flush of buffered entries is on its way.
     pub(super) flush_due: bool,
-    /// The size of the last group, whose members a leader expects back.
-    pub(super) last_group: u32,
+    /// How many callers a leader expects: those of the last group, who are on their way back, and those who came while it
+    /// was written. Whoever only handed an entry over is not expected: nothing held them up.
+    pub(super) expected: u32,
     pub(super) durable: Seq,
     pub(super) waiting_bytes: usize,
     /// Why the next segment is begun, when it is.
@@ -62,6 +64,8 @@ pub(super) struct OpenGroup {
     pub(super) group: Arc<Group>,
     pub(super) frame: Vec<u8>,
     pub(super) entries: u32,
+    /// How many callers wait for it.
+    pub(super) callers: u32,
     pub(super) beginning: (Seq, Chain, i64),
 }
 
@@ -71,6 +75,7 @@ pub(super) struct TakenGroup {
     pub(super) frame: Vec<u8>,
     pub(super) payload_bytes: usize,
     pub(super) entries: u32,
+    pub(super) callers: u32,
     pub(super) beginning: Beginning,
     pub(super) chain: Chain,
     pub(super) last_seq: Seq,
@@ -126,6 +131,7 @@ impl OpenGroup {
             group: Arc::default(),
             frame,
             entries: 0,
+            callers: 0,
             beginning: (state.seq.next().unwrap_or(state.seq), state.chain, state.log_time),
         }
     }
@@ -166,6 +172,7 @@ impl Writer {
         }
         let group = Arc::clone(&building.open.group);
         let added = building.open.entries > before.entries;
+        building.open.callers += u32::from(added);
         self.close_full_group(&mut building);
         if let Durability::Buffered { max_delay } = self.durability {
             self.let_buffered(building, max_delay);
@@ -270,8 +277,11 @@ impl Writer {
             }
         };
         let group = Arc::clone(&building.open.group);
-        if building.open.entries >= building.last_group {
-            self.joined.notify_one();
+        if !bounded {
+            building.open.callers += 1;
+            if building.open.callers >= building.expected {
+                self.joined.notify_one();
+            }
         }
         self.close_full_group(&mut building);
         if self.is_buffered() {
@@ -368,6 +378,7 @@ impl Writer {
             payload_bytes: open.frame.len() - FRAME_HEADER_BYTES,
             frame: open.frame,
             entries: open.entries,
+            callers: open.callers,
             beginning: Beginning { reason: building.reason, seq, chain, log_time },
             chain: building.state.chain,
             last_seq: building.state.seq,
@@ -433,6 +444,11 @@ fn push_entry(building: &mut Building, draft: Draft, keep: Keep) -> Result<FlowV
         }
         let kept = (open.frame.len() - start <= RECENT_BYTES).then_some((header, body));
         building.pending.push_back(PushedEntry { pushed, kept });
+        // Only the newest are kept at hand: what will not be is let go of here, where it was made.
+        let older = building.pending.len().checked_sub(RECENT_ENTRIES + 1);
+        if let Some(older) = older.and_then(|at| building.pending.get_mut(at)) {
+            older.kept = None;
+        }
     }
     open.entries += 1;
     building.waiting_bytes += open.frame.len() - start;

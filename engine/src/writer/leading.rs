@@ -23,11 +23,14 @@ const REJOIN_WAIT_MAX: Duration = Duration::from_secs(1);
 const SPARE_BUFFERS: usize = 2;
 const SPARE_BYTES_MAX: usize = 2 << 20;
 /// How many of the newest entries are kept with their inverses, so that undoing them reads nothing.
-const RECENT_ENTRIES: usize = 32;
+pub(super) const RECENT_ENTRIES: usize = 32;
 
 impl Writer {
     /// Waits until a group has ended, leading groups to the disk where nobody else does.
     pub(crate) fn wait_for(&self, group: &Group) -> Result<(), Error> {
+        if group.outcome().is_none() && !group.attend() {
+            return group.wait().map_err(|failure| failure.to_error());
+        }
         loop {
             if let Some(outcome) = group.outcome() {
                 return outcome.map_err(|failure| failure.to_error());
@@ -101,11 +104,11 @@ impl Writer {
 
     /// Takes one group to the disk. The caller has set `leading`.
     fn lead(&self, mut building: MutexGuard<'_, Building>) {
-        // The members of the last group are on their way back with their next entries; a group that waits for them for
-        // a moment holds twice as many. Whoever was alone has nobody to wait for.
-        if building.full.is_empty() && building.last_group > 1 && !self.tuning.rejoin_wait.is_zero() {
+        // The callers of the last group are on their way back with their next entries; a group that waits for them for a
+        // moment holds twice as many. Whoever was alone has nobody to wait for.
+        if building.full.is_empty() && building.expected > 1 && !self.tuning.rejoin_wait.is_zero() {
             let deadline = Instant::now() + self.tuning.rejoin_wait.min(REJOIN_WAIT_MAX);
-            while building.open.entries < building.last_group && building.full.is_empty() {
+            while building.open.callers < building.expected && building.full.is_empty() {
                 if self.joined.wait_until(&mut building, deadline).timed_out() {
                     break;
                 }
@@ -161,14 +164,16 @@ impl Writer {
     }
 
     fn succeed(&self, taken: TakenGroup) {
-        let TakenGroup { group, frame, payload_bytes, entries, last_seq, head, checkpoint, .. } = taken;
+        let TakenGroup { group, frame, payload_bytes, entries, callers, last_seq, head, checkpoint, .. } =
+            taken;
         let id = head.id;
         let mut building = self.building.lock();
-        // Of buffered entries nothing was kept.
+        // Of buffered entries nothing was kept. What was kept of others is let go of without the lock held.
+        let mut done = Vec::new();
         if !self.is_buffered() {
             let count = building.pending.len().min(entries as usize);
-            let done = building.pending.drain(..count).collect();
-            self.keep_recent(done);
+            done.extend(building.pending.drain(..count));
+            self.keep_recent(&mut done);
         }
         building.head = head;
         if self.durability == Durability::Immediate {
@@ -180,17 +185,19 @@ impl Writer {
             building.spare.push(frame);
         }
         building.durable = last_seq;
-        building.last_group = entries;
+        building.expected = callers + building.open.callers;
         building.leading = false;
-        building.led = None;
         building.reason = SegmentReason::Full;
         building.waiting_bytes = building.waiting_bytes.saturating_sub(payload_bytes);
         let outcome = Ok(());
+        drop(building);
+        // Members are woken when they find the lock free. Until then `led` stays what it is, so that whoever flushes returns
+        // no earlier than they.
         group.settle(&outcome);
         self.ended.notify_all();
         self.advanced.notify_all();
-        drop(building);
         group.tell(&outcome);
+        drop(done);
         self.tend();
         if let (Some(state), Some(act)) = (checkpoint, self.on_checkpoint_due.get()) {
             act(state);
@@ -198,10 +205,10 @@ impl Writer {
     }
 
     /// Keeps the newest entries at hand, for undo and for subscribers; the others have been written, and that is enough.
-    fn keep_recent(&self, done: Vec<PushedEntry>) {
+    fn keep_recent(&self, done: &mut Vec<PushedEntry>) {
         let skipped = done.len().saturating_sub(RECENT_ENTRIES);
         let mut recent = self.recent.lock();
-        for PushedEntry { pushed, kept } in done.into_iter().skip(skipped) {
+        for PushedEntry { pushed, kept } in done.drain(skipped..) {
             if let Some((header, body)) = kept {
                 recent.push_back(Recent {
                     entry: Arc::new(Entry::new(pushed.seq, pushed.id, header, body)),
@@ -261,7 +268,7 @@ impl Writer {
         groups.extend(held.full.drain(..).map(|full| full.group));
         held.needs_opened = held.needs_opened || held.reason == SegmentReason::Recovered;
         held.waiting_bytes = 0;
-        held.last_group = 1;
+        held.expected = 1;
         held.leading = false;
         if self.is_buffered() {
             held.lost = Some(failure.clone());

@@ -141,7 +141,7 @@ impl Writer {
                 flush_due: false,
                 lead_due: false,
                 led: None,
-                last_group: 1,
+                expected: 1,
                 waiting_bytes: 0,
                 reason: start.reason,
                 needs_opened: start.needs_opened,
