@@ -610,8 +610,11 @@ fn find_segments(
             let error = unsound.remove(&found);
             return Err(error.unwrap_or_else(|| LogError::damaged("", 0, None, What::Missing)));
         } else {
-            let file = FileName::RawSegment(number).to_string();
-            return Err(LogError::damaged(&file, 0, None, What::Missing));
+            // Under which of its two names it was there last, only the others can tell.
+            let was_sealed = !listed.sealed.is_empty() && listed.raw.range(..=number).next().is_none();
+            let file =
+                if was_sealed { FileName::SealedSegment(number) } else { FileName::RawSegment(number) };
+            return Err(LogError::damaged(&file.to_string(), 0, None, What::Missing));
         };
         check_continues(identity, segments.last(), &summary)?;
         debug_assert_eq!(summary.first_number(), number);
