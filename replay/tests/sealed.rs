@@ -264,7 +264,7 @@ fn a_forged_header_or_footer_is_an_error_or_the_truth() {
             }
         }
     }
-    assert!(errors > 1_000, "{errors} forgeries were noticed");
+    assert!(errors > 500, "{errors} forgeries were noticed");
 }
 
 #[test]
@@ -309,5 +309,5 @@ fn forged_blocks_and_pages_are_an_error_or_the_truth() {
             }
         }
     }
-    assert!(errors > 1_000, "{errors} forgeries were noticed");
+    assert!(errors > 500, "{errors} forgeries were noticed");
 }
