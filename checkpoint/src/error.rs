@@ -37,6 +37,11 @@ pub enum CheckpointError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// A page lies in the file of an earlier checkpoint, which is not at hand.
+    FileMissing {
+        /// The sequence number of the earlier checkpoint.
+        sequence: u64,
+    },
     /// A component is inside one that the checkpoint does not hold.
     ParentMissing {
         /// The slot of the component.
@@ -87,6 +92,13 @@ pub enum Part {
     Directory,
     /// A page, counted from zero.
     Page(u32),
+    /// A page, counted from zero, that lies in the file of an earlier checkpoint.
+    SharedPage {
+        /// The number of the page.
+        page: u32,
+        /// The sequence number of the checkpoint whose file it lies in.
+        sequence: u64,
+    },
     /// The attachment.
     Attachment,
 }
@@ -97,6 +109,9 @@ impl fmt::Display for Part {
             Part::Header => f.write_str("header"),
             Part::Directory => f.write_str("page directory"),
             Part::Page(number) => write!(f, "page {number}"),
+            Part::SharedPage { page, sequence } => {
+                write!(f, "page {page}, which lies in the file of version {sequence},")
+            }
             Part::Attachment => f.write_str("attachment"),
         }
     }
@@ -114,6 +129,9 @@ impl fmt::Display for CheckpointError {
             }
             Self::Damaged { part, offset, what } => {
                 write!(f, "the {part} of a checkpoint at offset {offset} is damaged: {what}")
+            }
+            Self::FileMissing { sequence } => {
+                write!(f, "the checkpoint shares pages with that of version {sequence}, which is missing")
             }
             Self::ParentMissing { slot, parent } => {
                 write!(

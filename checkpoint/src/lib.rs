@@ -42,21 +42,26 @@
 //! The modules, in the order data flows through them:
 #![deny(clippy::indexing_slicing)]
 
-mod archive; //    one page as columns, and the rkyv archive of them
-mod assemble; //   components to a flow
-mod checkpoint; // bytes to components, one at a time or all
-mod columns; //    components into columns and out of them
-mod crc; //        the CRC of each part, salted with what it belongs to
-mod directory; //  which page holds which slots
-mod encode; //     a flow to bytes
-mod error;
-mod header; //     what the checkpoint is of and where its parts lie
 mod limits; //     every bound of the file, with their relations
-mod read_at; //    where the bytes come from //      why not
+mod error; //      why not
+mod range; //      which keys a page holds
+mod varint; //     numbers of as many bytes as they need
+mod columns; //    components into columns and out of them
+mod index; //      hashes of ids to slots, parents to children
+mod archive; //    one page as columns, and the rkyv archive of them
+mod encode; //     a flow to bytes, pages shared with an earlier checkpoint
+mod header; //     what the checkpoint is of and where its parts lie
+mod directory; //  which page holds what, and in which file
+mod crc; //        the CRC of each part, salted with what it belongs to
+mod read_at; //    where the bytes come from
+mod checkpoint; // bytes to components, one at a time
+mod page; //       one page in memory
+mod whole; //      all pages to a flow
 
 pub use crate::checkpoint::Checkpoint;
-pub use crate::encode::encode;
+pub use crate::encode::{Basis, encode, encode_after};
 pub use crate::error::{CheckpointError, Part};
 pub use crate::header::{About, CheckpointHeader, HEADER_BYTES, LAYOUT, MAGIC};
-pub use crate::limits::{ATTACHMENT_BYTES_MAX, PAGE_BYTES, PAGE_BYTES_MAX, PAGES_MAX};
+pub use crate::limits::{ATTACHMENT_BYTES_MAX, FILES_MAX, PAGE_BYTES, PAGE_BYTES_MAX, PAGES_MAX};
+pub use crate::page::Page;
 pub use crate::read_at::ReadAt;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 ///
 /// This crate opens no file. Whoever owns the files implements this for theirs.
 #[expect(clippy::len_without_is_empty, reason = "an empty file is no special case of anything here")]
-pub trait ReadAt {
+pub trait ReadAt: Send + Sync {
     /// Fills the buffer with the bytes from this offset on.
     ///
     /// # Errors

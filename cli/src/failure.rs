@@ -110,7 +110,7 @@ impl From<Error> for Failure {
             Error::Conflict { .. } => {
                 (Exit::Conflict, Some("somebody else appended first; look at `log` and try again".to_owned()))
             }
-            Error::FieldChangedSince { .. } => {
+            Error::Conflicts { .. } => {
                 (Exit::Conflict, Some("take the later change back first, or make everything as it was with `restore`".into()))
             }
             Error::Frozen { .. } => {

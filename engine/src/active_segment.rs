@@ -25,6 +25,8 @@ pub(crate) struct ActiveSegment {
     next_pool: u64,
     /// Bytes in all segments but the current one.
     bytes_before: u64,
+    /// Whether a segment became full since this was asked last.
+    filled: bool,
 }
 
 struct Current {
@@ -33,6 +35,8 @@ struct Current {
     offset: u64,
     /// The bytes of the file that were written, with zeros at first, so that a frame changes no length.
     written_to: u64,
+    /// The bytes at which it is full.
+    capacity: u64,
 }
 
 /// Whether a file of zeros is ready to become the next segment.
@@ -77,6 +81,7 @@ impl ActiveSegment {
             prepared: Prepared::No,
             next_pool: 1,
             bytes_before,
+            filled: false,
         }
     }
 
@@ -84,7 +89,8 @@ impl ActiveSegment {
     pub(crate) fn resume(mut self, header: SegmentHeader, offset: u64, file_bytes: u64) -> Self {
         let file = FileName::RawSegment(header.number).to_string();
         self.next_number = header.number + 1;
-        self.current = Some(Current { header, file, offset, written_to: file_bytes });
+        let capacity = self.capacity().max(file_bytes);
+        self.current = Some(Current { header, file, offset, written_to: file_bytes, capacity });
         self
     }
 
@@ -105,7 +111,7 @@ impl ActiveSegment {
     ) -> Result<(), Failed> {
         let bytes = frame_bytes(frame.len().saturating_sub(FRAME_HEADER_BYTES)) as u64;
         let closing = kind == FrameKind::Closed;
-        let room = |current: &Current| if closing { u64::MAX } else { self.capacity(current.header.number) };
+        let room = |current: &Current| if closing { u64::MAX } else { current.capacity };
         if kind == FrameKind::Vouch {
             // It is worth a write into space that is there, and nothing more.
             let fits = |current: &Current| current.offset + bytes + CLOSING_BYTES <= current.written_to;
@@ -125,9 +131,9 @@ impl ActiveSegment {
         encode_frame(frame, (kind, entries, first_seq), synced_seq, chain, &current.header, current.offset);
         if current.offset + bytes + CLOSING_BYTES > current.written_to && !closing {
             // A history that was closed has its last segment cut to what it holds; it is filled up again once.
-            let capacity = Self::capacity_of(&self.tuning, current.header.number).max(current.offset + bytes);
-            fill(&*self.storage, &current.file, current.written_to, capacity)?;
-            current.written_to = capacity;
+            let upto = current.capacity.max(current.offset + bytes);
+            fill(&*self.storage, &current.file, current.written_to, upto)?;
+            current.written_to = upto;
         }
         if let Err(source) = write_all(&*self.storage, &current.file, current.offset, frame) {
             let failed = Failed::write("write", &current.file, current.offset)(source);
@@ -152,34 +158,46 @@ impl ActiveSegment {
         }
     }
 
-    fn capacity(&self, number: u64) -> u64 {
-        Self::capacity_of(&self.tuning, number)
+    /// The bytes of the next segment: a small history keeps little ready, a large one seldom begins another.
+    fn capacity(&self) -> u64 {
+        let (first, max) = (self.tuning.segment_bytes_first.max(1), self.tuning.segment_bytes_max);
+        let doublings = 1 + self.bytes_before.saturating_mul(2) / first;
+        let bytes = first.saturating_mul(doublings.next_power_of_two() / 2).clamp(first.min(max), max);
+        bytes.clamp(SEGMENT_BYTES_MIN, flow_history_replay::SEGMENT_BYTES_MAX / 2)
     }
 
-    fn capacity_of(tuning: &Tuning, number: u64) -> u64 {
-        let doublings = u32::try_from(number.saturating_sub(1)).unwrap_or(u32::MAX).min(32);
-        let bytes = tuning.segment_bytes_first.saturating_mul(1 << doublings).min(tuning.segment_bytes_max);
-        bytes.clamp(SEGMENT_BYTES_MIN, flow_history_replay::SEGMENT_BYTES_MAX / 2)
+    /// Notes that a segment before the current one takes fewer bytes now.
+    pub(crate) fn sealed(&mut self, raw_bytes: u64, sealed_bytes: u64) {
+        self.bytes_before = self.bytes_before.saturating_sub(raw_bytes).saturating_add(sealed_bytes);
+    }
+
+    /// Whether a segment became full since this was asked last, and waits to be sealed.
+    pub(crate) fn take_filled(&mut self) -> bool {
+        std::mem::take(&mut self.filled)
     }
 
     /// Whether the current segment is more than half full and nothing is ready to follow it.
     pub(crate) fn wants_prepared(&self) -> bool {
         matches!(self.prepared, Prepared::No)
-            && self
-                .current
-                .as_ref()
-                .is_some_and(|current| current.offset > self.capacity(current.header.number) / 2)
+            && self.current.as_ref().is_some_and(|current| current.offset > current.capacity / 2)
     }
 
     /// The file that should be made ready to follow, and its length.
     pub(crate) fn next_to_prepare(&mut self) -> (FileName, u64) {
         self.prepared = Prepared::UnderWay;
-        (self.pool_file(), self.capacity(self.next_number))
+        (self.pool_file(), self.capacity_after())
     }
 
     /// Takes a file of zeros that was made ready, or notes that it could not be.
     pub(crate) fn prepared(&mut self, made: Option<(FileName, u64)>) {
         self.prepared = made.map_or(Prepared::No, |(file, bytes)| Prepared::Yes(file, bytes));
+    }
+
+    /// The bytes of the segment after the current one, once that is full.
+    fn capacity_after(&self) -> u64 {
+        let full = self.current.as_ref().map_or(0, |current| current.capacity);
+        let doubled = full.saturating_mul(2).min(self.tuning.segment_bytes_max);
+        self.capacity().max(doubled).clamp(SEGMENT_BYTES_MIN, flow_history_replay::SEGMENT_BYTES_MAX / 2)
     }
 
     fn pool_file(&mut self) -> FileName {
@@ -201,7 +219,7 @@ impl ActiveSegment {
         let file = FileName::RawSegment(number).to_string();
         // An entry that is larger than a segment gets one of its own size.
         let needed = SEGMENT_HEADER_BYTES as u64 + frame_bytes + CLOSING_BYTES;
-        let capacity = self.capacity(number).max(needed);
+        let capacity = self.capacity_after().max(needed);
         let (pool, bytes) = match std::mem::replace(&mut self.prepared, Prepared::No) {
             Prepared::Yes(pool, bytes) if bytes >= capacity => (pool, bytes),
             other => {
@@ -225,6 +243,7 @@ impl ActiveSegment {
         self.storage.sync(&pool).map_err(Failed::sync(&pool))?;
         // From here on there may be a segment of this number, which says that the one before ends here. Should anything
         // fail, nothing is appended to that one any more: the next try puts another segment in this one's place.
+        self.filled |= self.current.is_some();
         self.leave_segment();
         self.storage.rename(&pool, &file).map_err(Failed::write("rename", &pool, 0))?;
         self.storage.sync_directory().map_err(Failed::sync(""))?;
@@ -233,7 +252,8 @@ impl ActiveSegment {
         replace_file(&*self.storage, &FileName::Identity.to_string(), &identity.encode())?;
         self.identity = identity;
         self.next_number = number + 1;
-        self.current = Some(Current { header, file, offset: SEGMENT_HEADER_BYTES as u64, written_to: bytes });
+        let offset = SEGMENT_HEADER_BYTES as u64;
+        self.current = Some(Current { header, file, offset, written_to: bytes, capacity: bytes });
         Ok(())
     }
 

@@ -1,4 +1,5 @@
-//! The one background thread of the process: it begins with the first work, and ends with the last close.
+//! The background threads of the process: one for what must be quick, one for what may take its time. Each begins with the
+//! first work for it, and ends with the last close.
 
 use std::collections::BinaryHeap;
 use std::sync::{Arc, LazyLock};
@@ -7,7 +8,16 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-/// Work to be done later, on the background thread.
+/// Which thread does it. What somebody may wait for never stands behind what reads and writes whole segments.
+#[derive(Clone, Copy)]
+enum Lane {
+    /// Leading, flushing, vouching.
+    Quick,
+    /// Sealing, checkpoints, the catalog.
+    Slow,
+}
+
+/// Work to be done later, on a background thread.
 struct Job {
     due: Instant,
     number: u64,
@@ -44,9 +54,27 @@ struct Pool {
     running: bool,
 }
 
-static POOL: LazyLock<(Mutex<Pool>, Condvar)> = LazyLock::new(Default::default);
+type Lanes = [(Mutex<Pool>, Condvar); 2];
+static LANES: LazyLock<Lanes> = LazyLock::new(Default::default);
 
-/// A history's share of the background thread. While one exists the thread may run; dropping it waits until what it
+impl Lane {
+    fn pool(self) -> &'static (Mutex<Pool>, Condvar) {
+        let [quick, slow] = &*LANES;
+        match self {
+            Lane::Quick => quick,
+            Lane::Slow => slow,
+        }
+    }
+
+    fn thread_name(self) -> &'static str {
+        match self {
+            Lane::Quick => "flow-history",
+            Lane::Slow => "flow-history-2",
+        }
+    }
+}
+
+/// A history's share of the background threads. While one exists the threads may run; dropping it waits until what it
 /// asked for is done or forgotten.
 pub(crate) struct Background {
     own: Arc<(Mutex<Own>, Condvar)>,
@@ -61,12 +89,14 @@ struct Own {
 
 impl Background {
     pub(crate) fn new() -> Self {
-        POOL.0.lock().users += 1;
+        for (pool, _) in &*LANES {
+            pool.lock().users += 1;
+        }
         Self { own: Arc::default() }
     }
 
     /// Does this at a time, or soon after, unless the history is closed before.
-    fn at(&self, due: Instant, work: impl FnOnce() + Send + 'static) {
+    fn at(&self, lane: Lane, due: Instant, work: impl FnOnce() + Send + 'static) {
         let own = Arc::clone(&self.own);
         {
             let mut held = own.0.lock();
@@ -81,26 +111,33 @@ impl Background {
             let _done = Done(Arc::clone(&own));
             work();
         };
-        let mut pool = POOL.0.lock();
+        let (pool, changed) = lane.pool();
+        let mut pool = pool.lock();
         let number = pool.next_number;
         pool.next_number += 1;
         pool.jobs.push(Job { due, number, own: job_own, work: Box::new(work) });
         if !pool.running {
-            pool.running = thread::Builder::new().name("flow-history".to_owned()).spawn(run).is_ok();
+            let thread = thread::Builder::new().name(lane.thread_name().to_owned());
+            pool.running = thread.spawn(move || run(lane)).is_ok();
         }
-        POOL.1.notify_all();
+        changed.notify_all();
     }
 
     /// Does this after so long, or soon after that, unless the history is closed before.
     pub(crate) fn after(&self, wait: Duration, work: impl FnOnce() + Send + 'static) {
         // A wait that no clock can hold is as good as a year.
         const A_YEAR: Duration = Duration::from_secs(365 * 86_400);
-        self.at(Instant::now() + wait.min(A_YEAR), work);
+        self.at(Lane::Quick, Instant::now() + wait.min(A_YEAR), work);
     }
 
     /// Does this soon, unless the history is closed before.
     pub(crate) fn soon(&self, work: impl FnOnce() + Send + 'static) {
-        self.at(Instant::now(), work);
+        self.at(Lane::Quick, Instant::now(), work);
+    }
+
+    /// Does this when there is time for it, unless the history is closed before.
+    pub(crate) fn at_leisure(&self, work: impl FnOnce() + Send + 'static) {
+        self.at(Lane::Slow, Instant::now(), work);
     }
 
     /// Takes on nothing new, forgets what is not due yet, and waits until the rest is done.
@@ -109,7 +146,8 @@ impl Background {
         self.forget(Instant::now());
         let (own, changed) = &*self.own;
         let mut held = own.lock();
-        while held.waiting > 0 && !on_background_thread() && POOL.0.lock().running {
+        let runs = || LANES.iter().any(|(pool, _)| pool.lock().running);
+        while held.waiting > 0 && !on_background_thread() && runs() {
             changed.wait_for(&mut held, Duration::from_millis(50));
         }
     }
@@ -117,11 +155,13 @@ impl Background {
     /// Forgets what is not due by then.
     fn forget(&self, due_by: Instant) {
         let mut forgotten = 0;
-        POOL.0.lock().jobs.retain(|job| {
-            let keep = job.due <= due_by || !Arc::ptr_eq(&job.own, &self.own);
-            forgotten += usize::from(!keep);
-            keep
-        });
+        for (pool, _) in &*LANES {
+            pool.lock().jobs.retain(|job| {
+                let keep = job.due <= due_by || !Arc::ptr_eq(&job.own, &self.own);
+                forgotten += usize::from(!keep);
+                keep
+            });
+        }
         self.own.0.lock().waiting -= forgotten;
     }
 }
@@ -138,17 +178,20 @@ impl Drop for Done {
 impl Drop for Background {
     fn drop(&mut self) {
         self.finish();
-        POOL.0.lock().users -= 1;
-        POOL.1.notify_all();
+        for (pool, changed) in &*LANES {
+            pool.lock().users -= 1;
+            changed.notify_all();
+        }
     }
 }
 
 fn on_background_thread() -> bool {
-    thread::current().name() == Some("flow-history")
+    let current = thread::current();
+    [Lane::Quick, Lane::Slow].iter().any(|lane| current.name() == Some(lane.thread_name()))
 }
 
-fn run() {
-    let (pool, changed) = &*POOL;
+fn run(lane: Lane) {
+    let (pool, changed) = lane.pool();
     let mut held = pool.lock();
     loop {
         let now = Instant::now();

@@ -1,6 +1,6 @@
 //! Making a change: what to do, who does it and why.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use flow_history_flow::{
     Component, ComponentId, Flow, Misfit, Operation, Order, Path, Reason, Value, removal_of,
@@ -37,9 +37,6 @@ pub struct About {
     pub expected: Option<FlowVersionId>,
 }
 
-/// Most messages are this one.
-static EMPTY: LazyLock<Arc<str>> = LazyLock::new(|| "".into());
-
 impl About {
     /// Nothing but a message.
     #[must_use]
@@ -54,10 +51,12 @@ impl About {
         now: impl FnOnce() -> Timestamp,
         body: Body,
     ) -> Draft {
-        let shared = |text: String| if text.is_empty() { Arc::clone(&EMPTY) } else { Arc::<str>::from(text) };
+        let shared = Arc::<str>::from;
         let mut header =
             Header::new(author, self.intent.unwrap_or(intent), self.host_time.unwrap_or_else(now));
-        header.message = shared(self.message);
+        if !self.message.is_empty() {
+            header.message = shared(self.message);
+        }
         header.session = self.session.map(shared);
         header.request = self.request;
         header.links = self.links;
@@ -81,6 +80,7 @@ pub struct ChangeBuilder {
 }
 
 impl ChangeBuilder {
+    #[inline]
     pub(crate) fn new(history: History, author: &Author, message: &str) -> Self {
         Self {
             history,
@@ -96,12 +96,14 @@ impl ChangeBuilder {
         clippy::should_implement_trait,
         reason = "a change is not a number, and `add` is the word of the glossary"
     )]
+    #[inline]
     pub fn add(mut self, component: Component) -> Self {
         self.operations.push(Operation::add(component));
         self
     }
 
     /// Removes a component, everything inside it and every wire attached to any of these, in one change.
+    #[inline]
     pub fn remove(mut self, id: impl Into<ComponentId>) -> Self {
         self.removals.push(self.operations.len());
         self.operations.push(Operation::remove(id));
@@ -109,12 +111,14 @@ impl ChangeBuilder {
     }
 
     /// Gives a field, or a part of one, a value.
+    #[inline]
     pub fn set(mut self, id: impl Into<ComponentId>, path: impl Into<Path>, value: impl Into<Value>) -> Self {
         self.operations.push(Operation::set(id, path, value));
         self
     }
 
     /// Makes a field, or a part of one, absent.
+    #[inline]
     pub fn clear(mut self, id: impl Into<ComponentId>, path: impl Into<Path>) -> Self {
         self.operations.push(Operation::clear(id, path));
         self
@@ -127,6 +131,7 @@ impl ChangeBuilder {
     }
 
     /// Adds operations that were worked out elsewhere.
+    #[inline]
     pub fn operations(mut self, operations: Vec<Operation>) -> Self {
         if self.operations.is_empty() {
             self.operations = operations;
@@ -143,6 +148,7 @@ impl ChangeBuilder {
     }
 
     /// Says what the host's clock said.
+    #[inline]
     pub fn host_time(mut self, time: Timestamp) -> Self {
         self.about.host_time = Some(time);
         self
@@ -185,6 +191,7 @@ impl ChangeBuilder {
     }
 
     /// Says which version must be the head.
+    #[inline]
     pub fn expecting(mut self, version: FlowVersionId) -> Self {
         self.about.expected = Some(version);
         self
@@ -196,6 +203,7 @@ impl ChangeBuilder {
     /// [`Error::Misfit`] names the operation that does not fit; [`Error::EmptyChange`], [`Error::Header`],
     /// [`Error::Conflict`], [`Error::ReadOnly`], [`Error::Closed`], [`Error::Full`], [`Error::Io`] and
     /// [`Error::Poisoned`]. In every case but the last nothing was written and the version did not move.
+    #[inline]
     pub fn append(self) -> Result<FlowVersionId, Error> {
         let history = self.history.clone();
         let draft = self.into_draft()?;

@@ -1,22 +1,137 @@
-//! Writing checkpoints: off the append path, aside first, and never in the way of anything.
+//! Writing checkpoints: off the append path, aside first, and never in the way of anything. And retiring them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use flow_history_checkpoint::{About, encode};
+use flow_history_checkpoint::{About, Basis, encode, encode_after};
 use flow_history_replay::{FileName, Seq, State};
 
+use crate::catalog;
 use crate::Error;
+use crate::files::{Files, open_checkpoint};
 use crate::storage::{Storage, replace_file};
+use crate::telemetry::{self, Phase};
+use crate::writer::Writer;
 
-/// Writes a checkpoint of a state and returns its size.
-pub(crate) fn write_checkpoint(storage: &Arc<dyn Storage>, state: &State) -> Result<(Seq, u64), Error> {
+/// Has checkpoints written in the background, and after each one the catalog.
+pub(crate) fn checkpoint_when_due(writer: &Arc<Writer>, files: &Arc<Files>, kept: usize) {
+    let (of_writer, files) = (Arc::downgrade(writer), Arc::clone(files));
+    writer.when_checkpoint_due(move |state| {
+        let Some(writer) = of_writer.upgrade() else { return };
+        let (of_writer, files) = (of_writer.clone(), Arc::clone(&files));
+        writer.background().at_leisure(move || {
+            let Some(writer) = of_writer.upgrade() else { return };
+            let _entered = telemetry::enter(Phase::Checkpoint);
+            let plan = writer.plan_checkpoint();
+            // One that cannot be written costs time when the history is read, and nothing else; it is tried again.
+            let written = write_checkpoint(&files.storage, &state, plan.basis).ok();
+            writer.checkpoint_done(&plan, written);
+            if written.is_none() {
+                return;
+            }
+            if let Some(replaced) = plan.replaces.filter(|replaced| *replaced != state.seq) {
+                let _ = files.storage.remove(&FileName::Checkpoint(replaced.0).to_string());
+            }
+            retire(&files, state.seq, kept);
+            bring_up_catalog(&files, &state);
+        });
+    });
+}
+
+/// Makes the catalog anew. Derived as well: whoever misses it makes it again.
+fn bring_up_catalog(files: &Files, state: &State) {
+    let sized = |seq: Seq| {
+        let file = FileName::Checkpoint(seq.0).to_string();
+        Some((seq, files.storage.len(&file).ok()?))
+    };
+    let checkpoints: Vec<_> = files.checkpoints().unwrap_or_default().into_iter().filter_map(sized).collect();
+    if let Ok(log) = files.open_log() {
+        let _ = catalog::rebuild(&files.storage, &log, state, &checkpoints);
+    }
+}
+
+/// Writes a checkpoint of a state, which shares what did not change with an earlier one, and returns its size.
+fn write_checkpoint(storage: &Arc<dyn Storage>, state: &State, basis: Seq) -> Result<(Seq, u64), Error> {
     let derived = |why: String| Error::Checkpoint(why);
     let aside = state.aside_to_bytes().map_err(|error| derived(error.to_string()))?;
     let about = About { history: state.history.0, sequence: state.seq.0, chain: state.chain.0 };
-    let bytes = encode(&state.flow, &about, &aside).map_err(|error| derived(error.to_string()))?;
+    let bytes = match basis_for(storage, state, basis) {
+        // What was touched since is not known here: pages are made, and shared where they come out the same.
+        Some(basis) => encode_after(&state.flow, &about, &aside, &basis, |_| true),
+        None => encode(&state.flow, &about, &aside),
+    };
+    let bytes = bytes.map_err(|error| derived(error.to_string()))?;
     let file = FileName::Checkpoint(state.seq.0).to_string();
     replace_file(&**storage, &file, &bytes).map_err(|failed| {
         Error::io(failed.operation, storage.place().join(&failed.file), failed.offset, failed.source)
     })?;
     Ok((state.seq, bytes.len() as u64))
+}
+
+/// An earlier checkpoint, if it can be opened and no file that it shares pages with is missing. Of which line of the
+/// history it is does not matter: only pages of the same content are shared.
+fn basis_for(storage: &Arc<dyn Storage>, state: &State, basis: Seq) -> Option<Basis> {
+    if basis == Seq::ZERO || basis >= state.seq {
+        return None;
+    }
+    let there = |seq: &u64| storage.len(&FileName::Checkpoint(*seq).to_string()).is_ok();
+    let earlier = open_checkpoint(storage, basis).ok()?;
+    earlier.refers_to().iter().all(there).then(|| earlier.basis())
+}
+
+/// Removes checkpoints that are old and close to others: the newest stay, and of older ones some in each twofold of age,
+/// so that their number grows with the logarithm of the history's length. What others share pages with stays.
+fn retire(files: &Files, head: Seq, kept: usize) {
+    let Ok(checkpoints) = files.checkpoints() else { return };
+    let old = checkpoints.len().saturating_sub(kept);
+    let surplus = surplus(checkpoints.get(..old).unwrap_or_default(), head, kept.div_ceil(2));
+    if surplus.is_empty() {
+        return;
+    }
+    let mut shared: BTreeSet<u64> = BTreeSet::new();
+    for seq in checkpoints.iter().filter(|seq| !surplus.contains(seq)) {
+        match open_checkpoint(&files.storage, *seq) {
+            Ok(checkpoint) => shared.extend(checkpoint.refers_to()),
+            // What cannot be read may refer to anything.
+            Err(_) => return,
+        }
+    }
+    for seq in surplus.iter().filter(|seq| !shared.contains(&seq.0)) {
+        // Left behind, it takes room and nothing else.
+        let _ = files.storage.remove(&FileName::Checkpoint(seq.0).to_string());
+    }
+}
+
+/// Of ascending versions, those beyond so many in each twofold of age: every second one goes, the newest of a twofold
+/// first looked at, so that what stays is spread evenly.
+fn surplus(old: &[Seq], head: Seq, most: usize) -> BTreeSet<Seq> {
+    let mut surplus = BTreeSet::new();
+    let octave = |seq: &Seq| head.0.saturating_sub(seq.0).max(1).ilog2();
+    for of_age in old.chunk_by(|one, other| octave(one) == octave(other)) {
+        let mut stay: Vec<Seq> = of_age.to_vec();
+        while stay.len() > most.max(1) {
+            let (keep, go): (Vec<_>, Vec<_>) = stay.into_iter().enumerate().partition(|(at, _)| at % 2 == 0);
+            surplus.extend(go.into_iter().map(|(_, seq)| seq));
+            stay = keep.into_iter().map(|(_, seq)| seq).collect();
+        }
+    }
+    surplus
+}
+
+#[cfg(test)]
+mod tests {
+    use super::surplus;
+    use flow_history_replay::Seq;
+
+    #[test]
+    fn what_stays_grows_with_the_logarithm() {
+        let mut staying = Vec::new();
+        for count in [100_u64, 1_000, 10_000, 100_000] {
+            let all: Vec<Seq> = (1..=count).map(|at| Seq(at * 1_000)).collect();
+            let gone = surplus(&all, Seq(count * 1_000 + 500), 8);
+            staying.push(all.len() - gone.len());
+            assert!(!gone.contains(&all[0]), "the oldest stays");
+        }
+        assert!(staying.windows(2).all(|pair| pair[1] - pair[0] <= 4 * 8), "{staying:?}");
+    }
 }

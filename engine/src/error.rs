@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::{fmt, io};
 
-use flow_history_flow::{ComponentId, Misfit, Name};
+use flow_history_flow::{ComponentId, Conflict, Misfit};
 use flow_history_replay::{Damage, EncodeError, FlowVersionId, LogError, PushError, Seq};
+
+use crate::authorizer::Denial;
 
 /// Why a call failed. Nothing was written unless the variant says so.
 #[derive(Debug)]
@@ -39,13 +41,39 @@ pub enum Error {
         /// The mark.
         at: Seq,
     },
-    /// A later entry changed what the undo or redo would set.
-    FieldChangedSince {
-        /// The component.
-        id: ComponentId,
-        /// The field, where it is one.
-        field: Option<Name>,
-        /// The entry that was to be undone or done again.
+    /// Something is in the way of an undo, redo, revert or restore, and its mode does not resolve it. Another mode may.
+    Conflicts {
+        /// The entries that were to be taken back or done again, or the version that was to be restored.
+        entries: Vec<Seq>,
+        /// What is in the way, and what would resolve it.
+        conflicts: Vec<Conflict>,
+    },
+    /// What a plan touches has moved since it was made. Plan again.
+    Stale {
+        /// The version that it was made on.
+        base: FlowVersionId,
+        /// The head.
+        head: FlowVersionId,
+        /// The components about which another plan would say something else.
+        components: Vec<ComponentId>,
+    },
+    /// Whoever asked may not.
+    Denied {
+        /// Who may not do what, by which policy.
+        denial: Box<Denial>,
+        /// The entries that were to be taken back or done again, or the version that was to be restored.
+        entries: Vec<Seq>,
+    },
+    /// The host will not touch a component now.
+    Vetoed {
+        /// Which.
+        component: ComponentId,
+        /// Why, in the host's words.
+        reason: String,
+    },
+    /// The entry is a mark: there is nothing to take back.
+    NotAChange {
+        /// Which.
         entry: Seq,
     },
     /// The handle was opened to read only.
@@ -145,6 +173,11 @@ pub enum Error {
         /// The id.
         id: FlowVersionId,
     },
+    /// Something is already where something new was to be made.
+    NotEmpty {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// The version was pruned.
     Pruned {
         /// The oldest version that is kept.
@@ -190,19 +223,25 @@ impl Error {
             | Error::NothingToUndo
             | Error::NothingToRedo
             | Error::Frozen { .. }
-            | Error::FieldChangedSince { .. } => Advice::FixTheChange,
+            | Error::Conflicts { .. }
+            | Error::Denied { .. }
+            | Error::NotAChange { .. } => Advice::FixTheChange,
             Error::UnknownVersion { .. }
             | Error::UnknownLabel { .. }
             | Error::BeforeStart { .. }
             | Error::BeforeFirst { .. }
             | Error::Foreign { .. }
             | Error::Pruned { .. } => Advice::FixTheQuestion,
-            Error::Conflict { .. } | Error::Busy { .. } | Error::Locked { .. } => Advice::Retry,
+            Error::Conflict { .. }
+            | Error::Stale { .. }
+            | Error::Vetoed { .. }
+            | Error::Busy { .. }
+            | Error::Locked { .. } => Advice::Retry,
             Error::Full { .. } => Advice::FreeSpace,
             Error::Closed | Error::Poisoned { .. } => Advice::Reopen,
             Error::Damaged { .. } => Advice::Restore,
             Error::Unsupported { .. } => Advice::Upgrade,
-            Error::ReadOnly | Error::NotAHistory { .. } => Advice::OpenAnother,
+            Error::ReadOnly | Error::NotAHistory { .. } | Error::NotEmpty { .. } => Advice::OpenAnother,
             Error::Io { .. } | Error::Checkpoint(_) => Advice::SeeTheSystem,
         }
     }
@@ -264,11 +303,30 @@ impl fmt::Display for Error {
             Error::NothingToUndo => f.write_str("there is nothing to undo"),
             Error::NothingToRedo => f.write_str("there is nothing to redo"),
             Error::Frozen { at } => write!(f, "undo stops at the freeze mark of version {at}"),
-            Error::FieldChangedSince { id, field: Some(field), entry } => {
-                write!(f, "the field {field:?} of {id:?} was changed after version {entry}")
+            Error::Conflicts { entries, conflicts } => {
+                let entry = entries.first().copied().unwrap_or_default();
+                write!(f, "{} in the way of version {entry}", conflicts.len())?;
+                let mut unresolved = conflicts.iter().filter(|conflict| conflict.resolved.is_none());
+                match unresolved.next().or(conflicts.first()) {
+                    Some(first) => write!(f, ": {first}"),
+                    None => Ok(()),
+                }
             }
-            Error::FieldChangedSince { id, field: None, entry } => {
-                write!(f, "the component {id:?} was changed after version {entry}")
+            Error::Stale { base, head, .. } => {
+                write!(
+                    f,
+                    "what the plan of version {} touches has moved; the head is version {}",
+                    base.seq(),
+                    head.seq()
+                )
+            }
+            Error::Denied { denial, .. } => fmt::Display::fmt(denial, f),
+            Error::Vetoed { component, reason } => {
+                let id: String = component.chars().take(80).collect();
+                write!(f, "the host will not touch {id:?} now: {reason}")
+            }
+            Error::NotAChange { entry } => {
+                write!(f, "version {entry} is a mark; there is nothing to take back")
             }
             Error::ReadOnly => f.write_str("the history was opened to read only"),
             Error::Closed => f.write_str("the history is closed"),
@@ -310,6 +368,9 @@ impl fmt::Display for Error {
             Error::BeforeFirst { .. } => f.write_str("the time lies before the first entry"),
             Error::Foreign { id } => {
                 write!(f, "{id} names a version of another history, or one that this copy never had")
+            }
+            Error::NotEmpty { dir } => {
+                write!(f, "{} is not empty; name a directory that is missing or empty", dir.display())
             }
             Error::Pruned { oldest } => write!(f, "the version was pruned; the oldest kept is {oldest}"),
             Error::Checkpoint(why) => write!(f, "the flow cannot be stored as a checkpoint: {why}"),

@@ -81,7 +81,10 @@ impl FileStorage {
                 let mut options = OpenOptions::new();
                 options.read(true).write(!self.read_only);
                 let opened = Arc::new(self.open_plain(file, &mut options)?);
-                open_files::put(self.number, file, Arc::clone(&opened));
+                // A file that a writer elsewhere puts another in the place of must be opened anew to be seen.
+                if !self.read_only || file != FileName::Identity.to_string() {
+                    open_files::put(self.number, file, Arc::clone(&opened));
+                }
                 opened
             }
         };

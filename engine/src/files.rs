@@ -1,31 +1,54 @@
 //! Reading a history's files: the state at any version.
 
-use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use flow_history_checkpoint::{Checkpoint, ReadAt};
-use flow_history_replay::{FileName, Log, LogError, Replay, Seq, Source, State, What, read_up_to};
+use flow_history_checkpoint::{Checkpoint, CheckpointError, Page, ReadAt};
+use flow_history_flow::{Component, Slot};
+use flow_history_replay::{
+    Ending, Entry, FileName, IDENTITY_BYTES, Log, LogError, LogIndex, Pushed, Replay, Seq, Source, State,
+    What, read_up_to,
+};
 use parking_lot::Mutex;
 
 use crate::Error;
+use crate::cache::{self, Key, Kind};
 use crate::storage::Storage;
 use crate::telemetry::{self, Phase};
 
 /// How many states are kept for the next question, which is often about a version near the last one.
-const STATES_KEPT: usize = 3;
+const STATES_KEPT: u64 = 4;
+/// About what a component of a state takes in memory.
+const COMPONENT_BYTES: usize = 1 << 10;
+/// How often files are read again because somebody sealed or pruned them under the reader.
+const TRIES_MAX: u32 = 16;
+
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// The files of one history, to read.
 pub(crate) struct Files {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) place: PathBuf,
-    states: Mutex<VecDeque<Arc<State>>>,
-    entries_read: std::sync::atomic::AtomicU64,
+    /// By which the cache knows it.
+    number: u64,
+    /// The log as it was listed last, and the bytes of the identity that it was listed with.
+    log: Mutex<Option<(Vec<u8>, Arc<Log>)>>,
+    index: Mutex<Option<Arc<LogIndex>>>,
+    /// Which states the cache was given, the newest last.
+    states: Mutex<Vec<(Seq, u64)>>,
+    entries_read: AtomicU64,
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        cache::forget(self.number);
+    }
 }
 
 /// A file of the storage as the checkpoint crate reads it.
-struct StoredFile {
+pub(crate) struct StoredFile {
     storage: Arc<dyn Storage>,
     file: String,
 }
@@ -43,32 +66,137 @@ impl ReadAt for StoredFile {
     }
 }
 
+/// Opens a checkpoint, with the earlier ones that it shares pages with.
+pub(crate) fn open_checkpoint(
+    storage: &Arc<dyn Storage>,
+    seq: Seq,
+) -> Result<Checkpoint<StoredFile>, CheckpointError> {
+    let stored = |sequence| {
+        let file = FileName::Checkpoint(sequence).to_string();
+        StoredFile { storage: Arc::clone(storage), file }
+    };
+    Checkpoint::open_with(stored(seq.0), |earlier| Some(stored(earlier)))
+}
+
 impl Files {
     pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
         let place = storage.place();
-        Self { storage, place, states: Mutex::default(), entries_read: std::sync::atomic::AtomicU64::new(0) }
+        Self {
+            storage,
+            place,
+            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
+            log: Mutex::default(),
+            index: Mutex::default(),
+            states: Mutex::default(),
+            entries_read: AtomicU64::new(0),
+        }
     }
 
     /// How many entries were decoded so far to answer questions.
     pub(crate) fn entries_read(&self) -> u64 {
-        self.entries_read.load(std::sync::atomic::Ordering::Relaxed)
+        self.entries_read.load(Ordering::Relaxed)
     }
 
     pub(crate) fn count(&self, replay: &Replay) {
-        self.entries_read.fetch_add(replay.entries_decoded(), std::sync::atomic::Ordering::Relaxed);
+        self.entries_read.fetch_add(replay.entries_decoded(), Ordering::Relaxed);
     }
 
     pub(crate) fn log_error(&self, error: LogError) -> Error {
         Error::of_log(&self.place, error)
     }
 
-    pub(crate) fn open_log(&self) -> Result<Log, LogError> {
+    /// The log as its files stand now. The identity, which changes with every segment that is begun or pruned, says
+    /// whether it has to be listed again; whoever seals says so by [`Files::forget_log`].
+    pub(crate) fn open_log(&self) -> Result<Arc<Log>, LogError> {
+        let mut identity = vec![0; IDENTITY_BYTES];
+        let file = FileName::Identity.to_string();
+        let read = read_up_to(&*self.storage, &file, 0, &mut identity).unwrap_or_default();
+        identity.truncate(read);
+        if let Some((of, log)) = &*self.log.lock()
+            && *of == identity
+        {
+            return Ok(Arc::clone(log));
+        }
         let source: Arc<dyn Source> = self.storage.clone();
-        Log::open(source)
+        let log = Arc::new(Log::open(source)?);
+        // Listed while somebody began a segment, it would pass for one that holds it.
+        let same = log.identity().encode() == identity;
+        *self.log.lock() = same.then(|| (identity, Arc::clone(&log)));
+        Ok(log)
     }
 
-    pub(crate) fn log(&self) -> Result<Log, Error> {
-        self.open_log().map_err(|error| self.log_error(error))
+    /// Has the log listed again when it is asked for next.
+    pub(crate) fn forget_log(&self) {
+        *self.log.lock() = None;
+    }
+
+    /// Reads something from the log. Where a file is not what was listed, it is listed and read again: a writer may seal,
+    /// or prune, what is being read. What is still wrong when nothing changed any more is damage.
+    pub(crate) fn reading<T>(&self, read: impl Fn(&Arc<Log>) -> Result<T, LogError>) -> Result<T, LogError> {
+        let mut log = self.open_log();
+        for _ in 0..TRIES_MAX {
+            let before = match &log {
+                Ok(log) => Some(Arc::clone(log)),
+                Err(_) => None,
+            };
+            let result = log.and_then(|log| read(&log));
+            let Err(LogError::Damaged(_) | LogError::Io { .. }) = &result else { return result };
+            self.forget_log();
+            log = self.open_log();
+            let now = log.as_ref().ok();
+            let changed = match (&before, now) {
+                (Some(before), Some(now)) => {
+                    before.segments() != now.segments() || before.identity() != now.identity()
+                }
+                (None, Some(_)) => true,
+                _ => false,
+            };
+            if !changed {
+                return result;
+            }
+        }
+        log.and_then(|log| read(&log))
+    }
+
+    /// The next entry of a replay, which goes on in the files that took the place of others meanwhile.
+    pub(crate) fn next_entry(&self, replay: &mut Replay) -> Result<Option<Entry>, Error> {
+        Ok(self.next_step(replay)?.map(|(entry, _)| entry))
+    }
+
+    /// The next entry of a replay, with what takes it back.
+    pub(crate) fn next_step(&self, replay: &mut Replay) -> Result<Option<(Entry, Pushed)>, Error> {
+        for _ in 0..TRIES_MAX {
+            let error = match replay.step() {
+                Err(error @ (LogError::Damaged(_) | LogError::Io { .. })) => error,
+                other => return other.map_err(|error| self.log_error(error)),
+            };
+            self.forget_log();
+            match self.open_log() {
+                Ok(log) if log.segments() != replay.log().segments() => {
+                    *replay = Replay::from_state(&log, replay.state().clone());
+                }
+                _ => return Err(self.log_error(error)),
+            }
+        }
+        replay.step().map_err(|error| self.log_error(error))
+    }
+
+    /// [`Files::reading`], with the history's place in the error.
+    pub(crate) fn read<T>(&self, read: impl Fn(&Arc<Log>) -> Result<T, LogError>) -> Result<T, Error> {
+        self.reading(read).map_err(|error| self.log_error(error))
+    }
+
+    /// A replay that gives the entries after a version.
+    pub(crate) fn replay_from(&self, seq: Seq) -> Result<Replay, Error> {
+        self.read(|log| self.state_at(log, seq).map(|state| Replay::from_state(log, (*state).clone())))
+    }
+
+    pub(crate) fn log(&self) -> Result<Arc<Log>, Error> {
+        self.reading(|log| Ok(Arc::clone(log))).map_err(|error| self.log_error(error))
+    }
+
+    pub(crate) fn key(&self, kind: Kind, of: u64, part: u64) -> Key {
+        Key { files: self.number, kind, of, part }
     }
 
     /// The sequence numbers of the checkpoints there are, ascending.
@@ -87,9 +215,7 @@ impl Files {
 
     /// The state that a checkpoint holds; `None` where it cannot be used, which costs time and nothing else.
     pub(crate) fn load_checkpoint(&self, log: &Log, seq: Seq) -> Option<State> {
-        let stored =
-            StoredFile { storage: Arc::clone(&self.storage), file: FileName::Checkpoint(seq.0).to_string() };
-        let checkpoint = Checkpoint::open(stored).ok()?;
+        let checkpoint = open_checkpoint(&self.storage, seq).ok()?;
         let header = checkpoint.header();
         if header.history != log.history().0 || header.sequence != seq.0 {
             return None;
@@ -103,6 +229,76 @@ impl Files {
         State::from_aside(log.history(), seq, chain, checkpoint.to_flow().ok()?, &aside).ok()
     }
 
+    /// A checkpoint of this history that agrees with the log, to be asked for single components.
+    pub(crate) fn checkpoint_of(
+        &self,
+        log: &Log,
+        seq: Seq,
+    ) -> Result<Arc<Checkpoint<StoredFile>>, CheckpointError> {
+        let key = self.key(Kind::Checkpoint, seq.0, 0);
+        if let Some(kept) = cache::get(key) {
+            return Ok(kept);
+        }
+        let opened = Arc::new(open_checkpoint(&self.storage, seq)?);
+        let header = opened.header();
+        let of_log = log.chain_at(seq).ok().flatten();
+        if header.history != log.history().0
+            || header.sequence != seq.0
+            || of_log != Some(flow_history_replay::Chain(header.chain))
+        {
+            return Err(CheckpointError::NotACheckpoint);
+        }
+        cache::put(key, &opened, 64 * opened.component_pages() as usize);
+        Ok(opened)
+    }
+
+    /// The component in a slot at a checkpoint. Reads a page, where it is not kept.
+    pub(crate) fn component_in(
+        &self,
+        checkpoint: &Checkpoint<StoredFile>,
+        slot: Slot,
+    ) -> Result<Option<Arc<Component>>, CheckpointError> {
+        let Some(number) = checkpoint.page_of(slot) else { return Ok(None) };
+        let key = self.key(Kind::Page, checkpoint.header().sequence, number.into());
+        let page: Arc<Page> = match cache::get(key) {
+            Some(kept) => kept,
+            None => {
+                let page = Arc::new(checkpoint.page(number)?);
+                cache::put(key, &page, page.bytes());
+                page
+            }
+        };
+        Ok(page.component_in(slot)?.map(Arc::new))
+    }
+
+    /// Forgets the indexes: a file that they speak of is not what it was.
+    pub(crate) fn forget_index(&self) {
+        *self.index.lock() = None;
+        self.forget_log();
+    }
+
+    /// The state at a version, where it is kept.
+    pub(crate) fn state_at_hand(&self, seq: Seq) -> Option<Arc<State>> {
+        self.kept_state(seq).filter(|state| state.seq == seq)
+    }
+
+    /// The indexes of the log, as far as this entry at least. Those of sealed segments are read when they are needed; that
+    /// of a raw one is made anew when it has to reach further than it did.
+    pub(crate) fn index_reaching(&self, seq: Seq) -> Result<Arc<LogIndex>, Error> {
+        let mut held = self.index.lock();
+        if let Some(index) = held.as_ref().filter(|index| index.last_seq() >= seq) {
+            return Ok(Arc::clone(index));
+        }
+        let before = held.take();
+        let made = self.read(|log| match &before {
+            Some(before) => before.renewed(log),
+            None => LogIndex::of(log),
+        })?;
+        let made = Arc::new(made);
+        *held = Some(Arc::clone(&made));
+        Ok(made)
+    }
+
     /// Whether there is a sound checkpoint of this history at a version that the log does not reach.
     pub(crate) fn is_ahead(&self, log: &Log, seq: Seq) -> bool {
         self.load_checkpoint(log, seq).is_some() && log.chain_at(seq).is_ok_and(|chain| chain.is_none())
@@ -111,8 +307,7 @@ impl Files {
     /// The state at a version, from the nearest state at or before it. A checkpoint that turns out not to fit the log is
     /// passed over for an older one.
     pub(crate) fn state_at(&self, log: &Log, seq: Seq) -> Result<Arc<State>, LogError> {
-        let near =
-            self.states.lock().iter().filter(|state| state.seq <= seq).max_by_key(|state| state.seq).cloned();
+        let near = self.kept_state(seq);
         if let Some(near) = near.as_ref().filter(|near| near.seq == seq) {
             return Ok(Arc::clone(near));
         }
@@ -147,15 +342,48 @@ impl Files {
         Ok(replay.into_state())
     }
 
+    /// The newest state that is kept of a version not later than this.
+    fn kept_state(&self, seq: Seq) -> Option<Arc<State>> {
+        let states = self.states.lock();
+        let near = states.iter().filter(|(of, _)| *of <= seq).max_by_key(|(of, _)| *of)?;
+        let kept: Arc<State> = cache::get(self.key(Kind::State, near.1 % STATES_KEPT, 0))?;
+        (kept.seq == near.0).then_some(kept)
+    }
+
+    /// Keeps a state for the next question, which is often about a version near the last one.
     fn keep(&self, state: State) -> Arc<State> {
         let state = Arc::new(state);
         let mut states = self.states.lock();
-        states.retain(|other| other.seq != state.seq);
-        states.push_back(Arc::clone(&state));
-        while states.len() > STATES_KEPT {
-            states.pop_front();
-        }
+        let number = states.last().map_or(0, |(_, number)| number + 1);
+        states.retain(|(of, other)| *of != state.seq && other + STATES_KEPT > number);
+        states.push((state.seq, number));
+        let bytes = state.flow.len() * COMPONENT_BYTES;
+        cache::put(self.key(Kind::State, number % STATES_KEPT, 0), &state, bytes);
         state
+    }
+
+    /// Whether nothing was written behind the end of a log since.
+    pub(crate) fn ends_at(&self, log: &Arc<Log>, ending: &Ending) -> bool {
+        if !self.open_log().is_ok_and(|now| Arc::ptr_eq(&now, log)) {
+            return false;
+        }
+        let Some(last) = log.segments().last() else { return false };
+        // A frame begins with its magic. Where none is, none was written since.
+        let mut begin = [0; 4];
+        let read = read_up_to(&*self.storage, &last.file().to_string(), ending.offset, &mut begin);
+        last.sealed.is_some() || read.is_ok_and(|_| begin == [0; 4])
+    }
+
+    /// The state at the end of the log, from one before it.
+    pub(crate) fn state_at_end_from(&self, log: &Log, start: State) -> Result<(State, Ending), LogError> {
+        let mut replay = Replay::from_state(log, start);
+        let result = replay.run_to(Seq(u64::MAX));
+        self.count(&replay);
+        result?;
+        match replay.ending() {
+            Some(ending) => Ok((replay.into_state(), ending)),
+            None => self.state_at_end(log),
+        }
     }
 
     /// The state at the end of the log, and how the log ends. A checkpoint ahead of the log means that the log lost

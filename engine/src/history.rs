@@ -5,28 +5,30 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flow_history_flow::{Difference, Flow};
-use flow_history_replay::{Author, Body, FlowVersionId, Intent, Mark, Seq, State};
+use flow_history_replay::{Author, Body, Ending, FlowVersionId, Intent, LogIndex, Mark, Seq, State};
 use parking_lot::Mutex;
 
-use crate::catalog;
 use crate::change::{About, ChangeBuilder};
-use crate::checkpoints::write_checkpoint;
+use crate::checkpoints::checkpoint_when_due;
 use crate::files::Files;
 use crate::log_lines::Log;
 use crate::options::Options;
+use crate::past::Past;
 use crate::published::Published;
 use crate::recovery;
+use crate::sealing::seal_when_full;
+use crate::seen::Seen;
 use crate::selector::At;
 use crate::stamper::Stamper;
 use crate::stats::{Stats, sizes};
 use crate::storage::Storage;
 use crate::subscription::Subscription;
 use crate::telemetry::{self, Phase};
-use crate::undo::{self, Applied, Scope};
+use crate::undo::{self, Applied, LeftBehind, Part, Plan, Proposal, Scope, Without};
 use crate::verify::{Verified, verify};
 use crate::view::View;
 use crate::writer::{HeadInfo, Writer};
-use crate::{Error, Mark as MarkBody};
+use crate::{Authorizer, Error, Mark as MarkBody};
 
 /// A history: everything that was ever done to a flow, and the flow at any of its versions.
 ///
@@ -43,6 +45,7 @@ struct Shared {
     published: Arc<Published>,
     running: Arc<Published>,
     declaring: Mutex<()>,
+    authorizer: Option<Arc<dyn Authorizer>>,
     role: Role,
 }
 
@@ -65,12 +68,15 @@ impl Drop for Shared {
 /// The newest version as it was read last.
 struct ReadHead {
     info: HeadInfo,
-    flow: Flow,
+    state: State,
+    ending: Ending,
+    /// The log that it is the end of.
+    log: Arc<flow_history_replay::Log>,
 }
 
 impl ReadHead {
-    fn of(state: &State) -> Self {
-        Self { info: HeadInfo::of(state), flow: state.flow.clone() }
+    fn of(end: recovery::End) -> Self {
+        Self { info: HeadInfo::of(&end.state), state: end.state, ending: end.ending, log: end.log }
     }
 }
 
@@ -104,29 +110,34 @@ impl History {
         let settings = (options.tuning.clone(), options.durability);
         let writer =
             Writer::new(storage, Arc::clone(&options.clock), settings, Arc::clone(&published), start);
-        checkpoint_when_due(&writer, &files);
+        checkpoint_when_due(&writer, &files, options.tuning.checkpoints_kept);
+        seal_when_full(&writer, &files, options.tuning.seal_bytes_min);
+        // What a process that was killed left raw is sealed now.
+        writer.seal_soon();
         let read = Arc::clone(&files);
-        writer.when_state_is_lost(move || recovery::read_end(&read));
+        writer.when_state_is_lost(move || recovery::read_end(&read, None).map(|end| end.state));
         let shared = Shared {
             files,
             published,
             running: Arc::new(Published::undeclared()),
             declaring: Mutex::default(),
+            authorizer: options.authorizer.clone(),
             role: Role::Writer(writer),
         };
         Self { shared: Arc::new(shared) }.with_running()
     }
 
-    pub(crate) fn open_to_read(storage: Arc<dyn Storage>) -> Result<Self, Error> {
+    pub(crate) fn open_to_read(storage: Arc<dyn Storage>, options: &Options) -> Result<Self, Error> {
         let files = Arc::new(Files::new(storage));
-        let state = recovery::open_to_read(&files)?;
-        let published = Arc::new(Published::new(state.version()));
-        let role = Role::Reader(Mutex::new(Arc::new(ReadHead::of(&state))));
+        let end = recovery::open_to_read(&files)?;
+        let published = Arc::new(Published::new(end.state.version()));
+        let role = Role::Reader(Mutex::new(Arc::new(ReadHead::of(end))));
         let shared = Shared {
             files,
             published,
             running: Arc::new(Published::undeclared()),
             declaring: Mutex::default(),
+            authorizer: options.authorizer.clone(),
             role,
         };
         Self { shared: Arc::new(shared) }.with_running()
@@ -235,28 +246,55 @@ impl History {
         self.writer()?.append_all(drafts)
     }
 
-    /// Takes the newest undoable change of a scope back, by a new entry.
+    /// Plans what a proposal comes to, and writes nothing. A handle that only reads can plan too.
+    ///
+    /// Costs the size of what is taken back; where that is not among the newest entries, the way to it as well.
     ///
     /// # Errors
-    /// [`Error::NothingToUndo`], [`Error::FieldChangedSince`], and those of an append.
+    /// [`Error::NothingToUndo`], [`Error::NothingToRedo`], [`Error::Frozen`], [`Error::NotAChange`], those of
+    /// [`History::at`]. What is in the way is said by the plan.
+    pub fn plan(&self, author: &Author, proposal: Proposal) -> Result<Plan, Error> {
+        undo::plan(self, author, proposal)
+    }
+
+    /// Plans a proposal and finishes the plan.
+    ///
+    /// # Errors
+    /// As [`History::plan`] and [`Plan::finish`]; never [`Error::Stale`], unless somebody comes in between all the time.
+    pub fn apply(&self, author: &Author, proposal: Proposal) -> Result<Applied, Error> {
+        undo::apply(self, author, &proposal)
+    }
+
+    /// Takes the newest undoable unit of a scope back, by a new entry.
+    ///
+    /// # Errors
+    /// [`Error::NothingToUndo`]; as [`History::apply`].
     pub fn undo(&self, scope: Scope, author: &Author) -> Result<Applied, Error> {
-        undo::undo(self, scope, author)
+        self.apply(author, Proposal::undo(scope))
     }
 
-    /// Does what was undone last again, by a new entry.
+    /// Does what was undone last in a scope again, by a new entry.
     ///
     /// # Errors
-    /// [`Error::NothingToRedo`], [`Error::FieldChangedSince`], and those of an append.
+    /// [`Error::NothingToRedo`]; as [`History::apply`].
     pub fn redo(&self, scope: Scope, author: &Author) -> Result<Applied, Error> {
-        undo::redo(self, scope, author)
+        self.apply(author, Proposal::redo(scope))
     }
 
-    /// Makes a scope as it was at a version, by a new entry; none where it is so already.
+    /// Takes entries back although later ones exist, by one new entry; none where that has been done already.
     ///
     /// # Errors
-    /// Those of [`History::at`] and of an append.
-    pub fn restore(&self, scope: Scope, version: impl Into<At>, author: &Author) -> Result<Applied, Error> {
-        undo::restore(self, scope, version.into(), author)
+    /// [`Error::NotAChange`], [`Error::UnknownVersion`]; as [`History::apply`].
+    pub fn revert(&self, entries: impl IntoIterator<Item = Seq>, author: &Author) -> Result<Applied, Error> {
+        self.apply(author, Proposal::revert(entries))
+    }
+
+    /// Makes a part as it was at a version, by a new entry; none where it is so already.
+    ///
+    /// # Errors
+    /// Those of [`History::at`]; as [`History::apply`].
+    pub fn restore(&self, part: Part, version: impl Into<At>, author: &Author) -> Result<Applied, Error> {
+        self.apply(author, Proposal::restore(part, version))
     }
 
     /// Says that a version runs from now on, where saving and running are not the same. Stampers give it as the current
@@ -301,6 +339,7 @@ impl History {
     ///
     /// Under the default durability it never names a version that a crash can take back.
     #[must_use]
+    #[inline]
     pub fn version(&self) -> FlowVersionId {
         self.shared.published.load()
     }
@@ -321,7 +360,7 @@ impl History {
         }
         self.flush_buffered()?;
         let files = self.files();
-        let chain = files.log()?.chain_at(seq).map_err(|error| files.log_error(error))?;
+        let chain = files.read(|log| log.chain_at(seq))?;
         match chain {
             Some(chain) if FlowVersionId::new(seq, &chain) == id => Ok(seq),
             _ => Err(Error::Foreign { id }),
@@ -349,10 +388,9 @@ impl History {
             },
             At::Time(time) => {
                 let files = self.files();
-                let log = files.log()?;
-                let at_time = log.seq_at_time(time.millis).map_err(|error| files.log_error(error))?;
+                let at_time = files.read(|log| log.seq_at_time(time.millis))?;
                 if at_time == Seq::ZERO {
-                    let first = log.first_time().map_err(|error| files.log_error(error))?;
+                    let first = files.read(|log| log.first_time())?;
                     return Err(Error::BeforeFirst { asked: time.millis, first });
                 }
                 at_time.min(newest)
@@ -363,7 +401,7 @@ impl History {
         }
         self.flush_buffered()?;
         let files = self.files();
-        let chain = files.log()?.chain_at(seq).map_err(|error| files.log_error(error))?;
+        let chain = files.read(|log| log.chain_at(seq))?;
         match chain {
             Some(chain) => Ok(FlowVersionId::new(seq, &chain)),
             None => Err(Error::UnknownVersion { asked: seq, head: newest }),
@@ -386,19 +424,31 @@ impl History {
         if asked == head.id.seq() {
             // Whoever appends meanwhile may have moved it on; then it is read like any other.
             let view = self.head_view();
-            if view.id == head.id {
+            if view.version() == head.id {
                 return Ok(view);
             }
         }
         if asked == Seq::ZERO {
             let id = self.find(asked)?;
-            return Ok(View { id, log_time: 0, flow: Flow::new() });
+            return Ok(View::whole(id, 0, Flow::new()));
         }
         self.flush_buffered()?;
         let files = self.files();
+        if let Some(state) = files.state_at_hand(asked) {
+            return Ok(View::whole(state.version(), state.log_time, state.flow.clone()));
+        }
+        let index = files.index_reaching(asked)?;
         let log = files.log()?;
-        let state = files.state_at(&log, asked).map_err(|error| files.log_error(error))?;
-        Ok(View { id: state.version(), log_time: state.log_time, flow: state.flow.clone() })
+        let past = Past::new(files, &log, index, asked);
+        match past.place() {
+            Ok((chain, log_time)) => Ok(View::past(FlowVersionId::new(asked, &chain), log_time, past, files)),
+            // Sealed or pruned meanwhile, or damaged: the longer way says which.
+            Err(_) => {
+                files.forget_index();
+                let state = files.read(|log| files.state_at(log, asked))?;
+                Ok(View::whole(state.version(), state.log_time, state.flow.clone()))
+            }
+        }
     }
 
     /// The entries, oldest first, with what each changed.
@@ -424,7 +474,29 @@ impl History {
     /// Those of [`History::at`].
     pub fn diff(&self, before: impl Into<At>, after: impl Into<At>) -> Result<Difference, Error> {
         let (before, after) = (self.at(before)?, self.at(after)?);
-        Ok(Difference::between(&before.flow, &after.flow))
+        Ok(Difference::between(before.flow()?, after.flow()?))
+    }
+
+    /// What the flow would be, had these entries never been made. Writes nothing; reads the log from the first of them on.
+    ///
+    /// # Errors
+    /// [`Error::UnknownVersion`]; [`Error::Damaged`] and [`Error::Io`].
+    pub fn replay_without(&self, entries: &[Seq]) -> Result<Without, Error> {
+        undo::replay_without(self, entries)
+    }
+
+    /// The undos that can no longer be done again, oldest first. Reads the whole log.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] and [`Error::Io`].
+    pub fn left_behind(&self) -> Result<Vec<LeftBehind>, Error> {
+        undo::left_behind(self)
+    }
+
+    /// A view as somebody may see it, by the policies of its version.
+    #[must_use]
+    pub fn seen_by(&self, author: &Author, view: View) -> Seen {
+        Seen::new(view, author.clone(), self.authorizer())
     }
 
     /// The version that each label names.
@@ -465,11 +537,12 @@ impl History {
             head: head.id,
             head_time: (seq > Seq::ZERO).then_some(head.log_time),
             entries: seq.0,
-            components: self.head_view().flow.len(),
+            components: self.head_view().len().unwrap_or_default(),
             segments: sizes.segments,
             checkpoints: sizes.checkpoints,
             checkpoint_lag: seq.0.saturating_sub(sizes.newest_checkpoint),
             log_bytes: sizes.log_bytes,
+            log_bytes_used: self.writer().map_or(0, |writer| writer.log_bytes()),
             checkpoint_bytes: sizes.checkpoint_bytes,
             catalog_bytes: sizes.catalog_bytes,
             total_bytes: sizes.total_bytes,
@@ -483,6 +556,24 @@ impl History {
     #[must_use]
     pub fn entries_read(&self) -> u64 {
         self.files().entries_read()
+    }
+
+    pub(crate) fn authorizer(&self) -> Option<Arc<dyn Authorizer>> {
+        self.shared.authorizer.clone()
+    }
+
+    /// Looks at the newest state: of a handle that writes, with what is still on its way to the disk.
+    pub(crate) fn look_at_head<T>(&self, look: impl FnOnce(&State) -> T) -> Result<T, Error> {
+        match &self.shared.role {
+            Role::Writer(writer) => Ok(writer.to_plan_on(look)),
+            Role::Reader(_) => {
+                let head = self.fresh_head()?.id.seq();
+                let files = self.files();
+                let log = files.log()?;
+                let state = files.state_at(&log, head).map_err(|error| files.log_error(error))?;
+                Ok(look(&state))
+            }
+        }
     }
 
     fn last_head(&self) -> HeadInfo {
@@ -499,10 +590,13 @@ impl History {
             Role::Reader(head) => head,
         };
         let mut held = head.lock();
-        let state = recovery::read_end(self.files())?;
-        if state.seq != held.info.id.seq() {
-            *held = Arc::new(ReadHead::of(&state));
-            self.shared.published.publish(held.info.id);
+        if !self.files().ends_at(&held.log, &held.ending) {
+            let end = recovery::read_end(self.files(), Some(&held.state))?;
+            let moved = end.state.seq != held.info.id.seq();
+            *held = Arc::new(ReadHead::of(end));
+            if moved {
+                self.shared.published.publish(held.info.id);
+            }
         }
         Ok(held.info.clone())
     }
@@ -513,14 +607,41 @@ impl History {
             Role::Writer(writer) => writer.head_and_flow(),
             Role::Reader(head) => {
                 let held = Arc::clone(&head.lock());
-                (held.info.clone(), held.flow.clone())
+                (held.info.clone(), held.state.flow.clone())
             }
         };
-        View { id: info.id, log_time: info.log_time, flow }
+        View::whole(info.id, info.log_time, flow)
+    }
+
+    /// The indexes of the log, as far as the newest version.
+    pub(crate) fn index(&self) -> Result<Arc<LogIndex>, Error> {
+        self.flush_buffered()?;
+        let head = self.fresh_head()?;
+        self.files().index_reaching(head.id.seq())
+    }
+
+    /// The oldest entry that is kept.
+    pub(crate) fn oldest(&self) -> Result<Seq, Error> {
+        let log = self.files().log()?;
+        Ok(log.segments().first().map_or(Seq(1), |first| first.header.first_seq))
+    }
+
+    /// The newest version that would survive a power cut, once everything appended so far would.
+    pub(crate) fn durable_version(&self) -> Result<FlowVersionId, Error> {
+        match &self.shared.role {
+            Role::Writer(writer) => {
+                match writer.flush() {
+                    // What was appended before it was closed is durable.
+                    Ok(()) | Err(Error::Closed) => Ok(writer.head().id),
+                    Err(error) => Err(error),
+                }
+            }
+            Role::Reader(_) => self.fresh_head().map(|head| head.id),
+        }
     }
 
     /// What is visible before it is durable must be written before it can be read.
-    fn flush_buffered(&self) -> Result<(), Error> {
+    pub(crate) fn flush_buffered(&self) -> Result<(), Error> {
         match &self.shared.role {
             Role::Writer(writer) if writer.is_buffered() => writer.flush(),
             _ => Ok(()),
@@ -534,35 +655,6 @@ fn unknown_label<'l>(label: String, known: impl Iterator<Item = &'l Arc<str>>) -
         |other: &str| label.chars().zip(other.chars()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
     let nearest = known.max_by_key(|other| shared(other)).filter(|other| shared(other) > 0);
     Error::UnknownLabel { nearest: nearest.map(ToString::to_string), label }
-}
-
-/// Writes checkpoints in the background, and after each one the catalog.
-fn checkpoint_when_due(writer: &Arc<Writer>, files: &Arc<Files>) {
-    let (of_writer, files) = (Arc::downgrade(writer), Arc::clone(files));
-    writer.when_checkpoint_due(move |state| {
-        let Some(writer) = of_writer.upgrade() else { return };
-        let (of_writer, files) = (of_writer.clone(), Arc::clone(&files));
-        writer.background().soon(move || {
-            let Some(writer) = of_writer.upgrade() else { return };
-            let _entered = telemetry::enter(Phase::Checkpoint);
-            // One that cannot be written costs time when the history is read, and nothing else; it is tried again.
-            let written = write_checkpoint(&files.storage, &state).ok();
-            writer.checkpoint_done(written);
-            if written.is_none() {
-                return;
-            }
-            let sized = |seq: Seq| {
-                let file = flow_history_replay::FileName::Checkpoint(seq.0).to_string();
-                Some((seq, files.storage.len(&file).ok()?))
-            };
-            let checkpoints: Vec<_> =
-                files.checkpoints().unwrap_or_default().into_iter().filter_map(sized).collect();
-            if let Ok(log) = files.open_log() {
-                // Derived as well: whoever misses it makes it again.
-                let _ = catalog::rebuild(&files.storage, &log, &state, &checkpoints);
-            }
-        });
-    });
 }
 
 impl std::fmt::Debug for History {

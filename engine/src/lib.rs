@@ -35,6 +35,8 @@ mod storage; //        the only door to the disk
 mod file_storage; //   files in a directory
 mod open_files; //     the descriptors that all histories share
 mod memory_storage; // files in memory
+mod policy; //         policies as components, and the one in force
+mod authorizer; //     who may do what, as the host decides
 mod options; //        how a history is opened
 mod recovery; //       creating a history, and opening one that is there
 mod change; //         putting a change together
@@ -44,15 +46,22 @@ mod active_segment; // the segment that frames are appended to
 mod published; //      the newest version, without locks
 mod stamper; //        what a host puts on its provenance events
 mod background; //     the one background thread of the process
+mod sealing; //        full segments become smaller
 mod checkpoints; //    writing checkpoints
 mod catalog; //        the redb file that finds things
+mod cache; //          what was read and may be asked for again
 mod files; //          reading: the state at any version
+mod past; //           a past version, piece by piece
+mod entries; //        questions about entries
+mod life; //           what became of a component
 mod selector; //       ways to say which version
 mod view; //           a flow at a version
 mod log_lines; //      the log, entry by entry
 mod subscription; //   entries as they come
-mod undo; //           undo, redo, restore
+mod undo; //           undo, redo, revert, restore: plan, apply, finish
+mod seen; //           what somebody may see of a version
 mod verify; //         reading everything
+mod backup; //         a copy of a history that somebody writes
 mod stats; //          a history in numbers
 mod history; //        the handle that a host holds
 
@@ -62,22 +71,29 @@ pub use flow_history_replay::{
     Header, HistoryId, Intent, Link, Mark, ParseVersionIdError, Request, Seq, Source, Tail, Timestamp, What,
 };
 
+pub use crate::authorizer::{Authorizer, Decision, Denial, ListedPolicies, Question, Vanished};
+pub use crate::backup::Backup;
+pub use crate::cache::{forget_cached, set_cache_bytes};
 pub use crate::change::{About, ChangeBuilder};
 pub use crate::clock::{Clock, SystemClock};
+pub use crate::entries::{Entries, OperationKind};
 pub use crate::error::{Advice, Error};
 pub use crate::file_storage::FileStorage;
 pub use crate::group::Ticket;
 pub use crate::history::History;
+pub use crate::life::{Blame, Interval, Removed, Trash};
 pub use crate::log_lines::{Log, LogLine};
 pub use crate::memory_storage::MemoryStorage;
 pub use crate::options::Options;
+pub use crate::policy::{Action, EffectivePolicy, POLICY_KIND};
+pub use crate::seen::{Seen, Sight, Stub};
 pub use crate::selector::At;
 pub use crate::stamper::Stamper;
 pub use crate::stats::Stats;
 pub use crate::storage::{Lock, LockError, Storage};
 pub use crate::subscription::Subscription;
 pub use crate::tuning::Tuning;
-pub use crate::undo::{Applied, Scope};
+pub use crate::undo::{Applied, LeftBehind, Part, Plan, Proposal, Right, Scope, Without};
 pub use crate::verify::Verified;
 pub use crate::view::View;
 pub use crate::writer::Durability;

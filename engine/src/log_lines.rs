@@ -55,17 +55,15 @@ impl Log {
         let replay = match &mut self.replay {
             Some(replay) => replay,
             none => {
-                let log = self.files.log()?;
                 let before = self.from.previous().unwrap_or_default();
-                let state = self.files.state_at(&log, before).map_err(|error| self.files.log_error(error))?;
-                none.insert(Replay::from_state(&log, (*state).clone()))
+                none.insert(self.files.replay_from(before)?)
             }
         };
         if replay.state().seq >= self.to {
             return Ok(None);
         }
         let before = replay.state().flow.clone();
-        let Some(entry) = replay.next_entry().map_err(|error| self.files.log_error(error))? else {
+        let Some(entry) = self.files.next_entry(replay)? else {
             return Ok(None);
         };
         let difference = match &entry.body {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::storage::Storage;
 use crate::tuning::Tuning;
 use crate::writer::Durability;
-use crate::{Clock, Error, FileStorage, History, SystemClock};
+use crate::{Authorizer, Clock, Error, FileStorage, History, SystemClock};
 
 /// How a history is opened, where it is not as usual.
 #[derive(Clone)]
@@ -16,6 +16,7 @@ pub struct Options {
     pub(crate) tuning: Tuning,
     pub(crate) durability: Durability,
     pub(crate) must_exist: bool,
+    pub(crate) authorizer: Option<Arc<dyn Authorizer>>,
     group_read: bool,
 }
 
@@ -26,6 +27,7 @@ impl Default for Options {
             tuning: Tuning::default(),
             durability: Durability::default(),
             must_exist: false,
+            authorizer: None,
             group_read: false,
         }
     }
@@ -58,6 +60,13 @@ impl Options {
     /// Refuses to create a history where there is none.
     pub fn must_exist(mut self, must_exist: bool) -> Self {
         self.must_exist = must_exist;
+        self
+    }
+
+    /// Asks who may do what before undo, redo, revert and restore, and before something is shown to somebody; everything
+    /// is allowed where nobody is asked.
+    pub fn authorizer(mut self, authorizer: Arc<dyn Authorizer>) -> Self {
+        self.authorizer = Some(authorizer);
         self
     }
 
@@ -98,6 +107,6 @@ impl Options {
     /// # Errors
     /// As [`Options::open_read_only`].
     pub fn open_storage_read_only(self, storage: Arc<dyn Storage>) -> Result<History, Error> {
-        History::open_to_read(storage)
+        History::open_to_read(storage, &self)
     }
 }

@@ -14,8 +14,13 @@ const RING: u64 = 64;
 /// no sequence number leads to yet.
 pub(crate) struct Published {
     sequence: AtomicU64,
-    slots: [[AtomicU64; 2]; RING as usize],
+    slots: [Slot; RING as usize],
 }
+
+/// One published version, on a cache line of its own: writing the next one takes no line from those who read this one.
+#[derive(Default)]
+#[repr(align(64))]
+struct Slot([AtomicU64; 2]);
 
 impl Published {
     pub(crate) fn new(id: FlowVersionId) -> Self {
@@ -30,6 +35,7 @@ impl Published {
     }
 
     /// The newest version, where one was ever published.
+    #[inline]
     pub(crate) fn load_declared(&self) -> Option<FlowVersionId> {
         (self.sequence.load(Ordering::Relaxed) > 0).then(|| self.load())
     }
@@ -44,7 +50,7 @@ impl Published {
     fn write(&self, id: FlowVersionId) -> u64 {
         let next = self.sequence.load(Ordering::Relaxed) + 1;
         let (high, low) = id.to_words();
-        if let Some([high_word, low_word]) = self.slots.get((next % RING) as usize) {
+        if let Some(Slot([high_word, low_word])) = self.slots.get((next % RING) as usize) {
             // ORDER: a reader that sees a word of this slot's new content must also see the sequence numbers published
             // before it, by which it knows that it was lapped.
             fence(Ordering::Release);
@@ -59,17 +65,16 @@ impl Published {
     }
 
     /// The newest version.
+    #[inline]
     pub(crate) fn load(&self) -> FlowVersionId {
         loop {
             let seen = self.sequence.load(Ordering::Acquire);
-            if let Some([high_word, low_word]) = self.slots.get((seen % RING) as usize) {
+            if let Some(Slot([high_word, low_word])) = self.slots.get((seen % RING) as usize) {
                 let (high, low) = (high_word.load(Ordering::Relaxed), low_word.load(Ordering::Relaxed));
                 fence(Ordering::Acquire);
                 // The slot is written again for `seen + RING`, after `seen + RING - 1` was published.
-                if self.sequence.load(Ordering::Relaxed) - seen < RING - 1
-                    && let Some(id) = FlowVersionId::from_words(high, low)
-                {
-                    return id;
+                if self.sequence.load(Ordering::Relaxed) - seen < RING - 1 {
+                    return FlowVersionId::of_words(high, low);
                 }
             }
         }

@@ -4,8 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use flow_history_replay::{
-    Chain, FileName, HistoryId, Identity, LogError, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentReason, Seq,
-    State, Tail, What,
+    Chain, Ending, FileName, HistoryId, Identity, Log, LogError, SEGMENT_HEADER_BYTES, SegmentHeader,
+    SegmentReason, SegmentSummary, Seq, State, Tail, What,
 };
 
 use crate::active_segment::{ActiveSegment, fill_new};
@@ -53,7 +53,8 @@ pub(crate) fn open_to_write(
     storage.sync_directory().map_err(Failed::sync("")).map_err(broken)?;
     if let Some(last) = &last {
         // ORDER: what a process that was killed had written but not synced is made durable before it is believed.
-        let file = FileName::RawSegment(last.number).to_string();
+        let file = log.segments().last().map_or(FileName::RawSegment(last.number), SegmentSummary::file);
+        let file = file.to_string();
         storage.sync(&file).map_err(Failed::sync(&file)).map_err(broken)?;
     }
     let (state, ending) = files.state_at_end(&log).map_err(|error| files.log_error(error))?;
@@ -77,8 +78,18 @@ pub(crate) fn open_to_write(
             bytes_before,
         )
     };
+    for leftover in log.leftovers() {
+        // A crash in the middle of sealing left both; either will do, and the log chose.
+        let _ = storage.remove(&leftover.to_string());
+    }
     let next_number = ending.segment + 1;
+    let is_sealed = log.segments().last().is_some_and(|segment| segment.sealed.is_some());
     let (segment, reason, needs_opened) = match (ending.tail, last) {
+        // What is sealed is never written again.
+        (Tail::Closed, Some(_)) if is_sealed => {
+            let bytes = log.segments().last().map_or(0, |segment| segment.bytes);
+            (active(next_number, bytes_before + bytes), SegmentReason::Full, false)
+        }
         (Tail::Closed, Some(header)) => {
             let bytes = log.segments().last().map_or(0, |segment| segment.bytes);
             (
@@ -197,23 +208,31 @@ fn remove_leftovers(storage: &Arc<dyn Storage>) {
     }
 }
 
-/// The state at the end of the log of a history that is only read.
-pub(crate) fn open_to_read(files: &Files) -> Result<State, Error> {
+/// The end of the log: the state there, how it ends, and the log that it is the end of.
+pub(crate) struct End {
+    pub(crate) state: State,
+    pub(crate) ending: Ending,
+    pub(crate) log: Arc<Log>,
+}
+
+/// The end of the log of a history that is only read.
+pub(crate) fn open_to_read(files: &Files) -> Result<End, Error> {
     match look(files)? {
         Found::Nothing => Err(Error::NotAHistory { dir: files.place.clone(), found: "nothing" }),
         Found::Unfinished => {
             Err(Error::NotAHistory { dir: files.place.clone(), found: "a history that was never finished" })
         }
-        Found::History => read_end(files),
+        Found::History => read_end(files, None),
     }
 }
 
-/// The state at the end of the log, read again where a writer changed the files in between.
-pub(crate) fn read_end(files: &Files) -> Result<State, Error> {
-    let read = || files.open_log().and_then(|log| files.state_at_end(&log)).map(|(state, _)| state);
-    match read() {
-        // A segment may have come between listing the files and reading them: what is damage stays so.
-        Err(LogError::Damaged(_)) => read().map_err(|error| files.log_error(error)),
-        other => other.map_err(|error| files.log_error(error)),
-    }
+/// The end of the log, read on from a state that was the end before; read again where a writer changed the files meanwhile.
+pub(crate) fn read_end(files: &Files, before: Option<&State>) -> Result<End, Error> {
+    files.read(|log| {
+        let (state, ending) = match before {
+            Some(before) => files.state_at_end_from(log, before.clone())?,
+            None => files.state_at_end(log)?,
+        };
+        Ok(End { state, ending, log: Arc::clone(log) })
+    })
 }

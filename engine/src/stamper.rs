@@ -25,12 +25,14 @@ impl Stamper {
 
     /// The version to stamp with: the one that runs, where the host has said which; the newest otherwise.
     #[must_use]
+    #[inline]
     pub fn current(&self) -> FlowVersionId {
         self.running.load_declared().unwrap_or_else(|| self.head.load())
     }
 
     /// The newest version.
     #[must_use]
+    #[inline]
     pub fn head(&self) -> FlowVersionId {
         self.head.load()
     }

@@ -28,8 +28,10 @@ pub struct Stats {
     pub checkpoints: usize,
     /// Entries behind the newest checkpoint.
     pub checkpoint_lag: u64,
-    /// Bytes of the log's files.
+    /// Bytes of the log's files, with the room that is kept ready behind the last entry.
     pub log_bytes: u64,
+    /// Bytes of the log that hold something; zero where the handle only reads.
+    pub log_bytes_used: u64,
     /// Bytes of the checkpoints.
     pub checkpoint_bytes: u64,
     /// Bytes of the catalog.
@@ -63,7 +65,7 @@ pub(crate) fn sizes(files: &Files) -> io::Result<Sizes> {
         let Ok(bytes) = files.storage.len(&name) else { continue };
         sizes.total_bytes += bytes;
         match FileName::parse(&name) {
-            Some(FileName::RawSegment(_)) => {
+            Some(FileName::RawSegment(_) | FileName::SealedSegment(_)) => {
                 sizes.segments += 1;
                 sizes.log_bytes += bytes;
             }

@@ -136,7 +136,7 @@ pub(crate) fn replace_file(storage: &dyn Storage, file: &str, bytes: &[u8]) -> R
     storage.sync_directory().map_err(Failed::sync(""))
 }
 
-fn write_aside(storage: &dyn Storage, aside: &str, bytes: &[u8]) -> Result<(), Failed> {
+pub(crate) fn write_aside(storage: &dyn Storage, aside: &str, bytes: &[u8]) -> Result<(), Failed> {
     create_anew(storage, aside)?;
     write_all(storage, aside, 0, bytes).map_err(Failed::write("write", aside, 0))?;
     storage.sync(aside).map_err(Failed::sync(aside))

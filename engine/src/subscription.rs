@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flow_history_replay::{Entry, Replay, Seq};
+use flow_history_replay::{Entry, Seq};
 
 use crate::{Error, History};
 
@@ -85,11 +85,9 @@ impl Subscription {
             return Ok(());
         }
         let files = self.history.files();
-        let log = files.log()?;
-        let before = files.state_at(&log, self.delivered).map_err(|error| files.log_error(error))?;
-        let mut replay = Replay::from_state(&log, (*before).clone());
+        let mut replay = files.replay_from(self.delivered)?;
         while self.ahead.len() < READ_AHEAD && replay.state().seq < newest {
-            match replay.next_entry().map_err(|error| files.log_error(error))? {
+            match files.next_entry(&mut replay)? {
                 Some(entry) => self.ahead.push_back(Arc::new(entry)),
                 None => break,
             }

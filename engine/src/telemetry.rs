@@ -8,6 +8,8 @@ pub(crate) enum Phase {
     Sync,
     /// A checkpoint, with the catalog after it.
     Checkpoint,
+    /// One segment sealed.
+    Seal,
     /// Opening a history: finding where its log ends.
     Open,
     /// Putting a past version together.
@@ -33,6 +35,7 @@ pub(crate) fn enter(phase: Phase) -> Entered {
         _span: match phase {
             Phase::Sync => tracing::debug_span!("sync"),
             Phase::Checkpoint => tracing::debug_span!("checkpoint"),
+            Phase::Seal => tracing::debug_span!("seal"),
             Phase::Open => tracing::info_span!("open"),
             Phase::Reconstruct => tracing::debug_span!("reconstruct"),
         }
@@ -50,6 +53,7 @@ impl Drop for Entered {
         let name = match self.phase {
             Phase::Sync => "flow_history_sync_seconds",
             Phase::Checkpoint => "flow_history_checkpoint_seconds",
+            Phase::Seal => "flow_history_seal_seconds",
             Phase::Open => "flow_history_open_seconds",
             Phase::Reconstruct => "flow_history_reconstruct_seconds",
         };

@@ -16,10 +16,16 @@ pub struct Tuning {
     pub in_flight_bytes_max: usize,
     /// Bytes of log below which nothing is derived from it: no checkpoint, no catalog.
     pub derive_from_bytes: u64,
-    /// Entries after which a checkpoint is due.
+    /// Entries after which the checkpoint that follows the head is made anew.
     pub checkpoint_entries: u64,
-    /// Bytes of log after which a checkpoint is due, as a multiple of the size of the checkpoint before.
-    pub checkpoint_bytes_factor: u64,
+    /// Bytes of log after which a checkpoint is one that stays, in percent of the bytes of the last one that did.
+    pub checkpoint_bytes_percent: u64,
+    /// The newest checkpoints that stay whatever happens; of older ones, at most half as many in each twofold of age.
+    pub checkpoints_kept: usize,
+    /// Whether full segments are sealed, and the last one when the history is closed.
+    pub seal: bool,
+    /// Bytes below which the last segment is left raw when the history is closed.
+    pub seal_bytes_min: u64,
     /// How long after the last append a frame that only vouches is written.
     pub vouch_after: Duration,
 }
@@ -32,8 +38,11 @@ impl Default for Tuning {
             rejoin_wait: Duration::from_micros(50),
             in_flight_bytes_max: 64 << 20,
             derive_from_bytes: 256 << 10,
-            checkpoint_entries: 2_500,
-            checkpoint_bytes_factor: 2,
+            checkpoint_entries: 8_192,
+            checkpoint_bytes_percent: 300,
+            checkpoints_kept: 64,
+            seal: true,
+            seal_bytes_min: 4 << 10,
             vouch_after: Duration::from_secs(1),
         }
     }
@@ -48,7 +57,9 @@ impl Tuning {
             segment_bytes_max: 8 << 10,
             derive_from_bytes: 0,
             checkpoint_entries: 7,
-            checkpoint_bytes_factor: 0,
+            checkpoint_bytes_percent: 0,
+            checkpoints_kept: 8,
+            seal_bytes_min: 0,
             ..Self::default()
         }
     }

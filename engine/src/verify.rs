@@ -59,15 +59,17 @@ pub(crate) fn verify(files: &Files) -> Result<Verified, Error> {
                 warnings.push(format!("{file} is not what the log says; it is passed over, delete it"));
             }
         }
-        if replay.next_entry().map_err(|error| files.log_error(error))?.is_none() {
+        if files.next_entry(&mut replay)?.is_none() {
             break;
         }
     }
+    // Segments may have been sealed meanwhile.
+    let log = replay.log();
     let state = replay.state();
     let tail = replay.ending().map_or(Tail::Open, |ending| ending.tail);
     for seq in checkpoints {
         // One that is whole and ahead of the log says that the log lost entries; anything else is passed over.
-        if files.is_ahead(&log, seq) {
+        if files.is_ahead(log, seq) {
             let file = FileName::Checkpoint(seq.0).to_string();
             let what = flow_history_replay::What::LogIsShorter;
             return Err(files.log_error(flow_history_replay::LogError::damaged(&file, 0, Some(seq), what)));

@@ -1,21 +1,39 @@
 //! A flow at a version, read only.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use flow_history_flow::{Component, Flow, StateHash};
 use flow_history_replay::{FlowVersionId, Seq};
 
 use crate::Error;
+use crate::files::Files;
+use crate::past::Past;
 
 /// A flow at a version. It is the caller's own: nothing that is appended later changes it, and it holds nothing up.
-#[derive(Clone, Debug)]
+///
+/// Of a past version nothing is read until it is asked for. [`View::component`] reads what it needs of the nearest
+/// checkpoint and the few entries since that touched the component; everything else puts the whole flow together, once.
+#[derive(Clone)]
 pub struct View {
-    pub(crate) id: FlowVersionId,
-    pub(crate) log_time: i64,
-    pub(crate) flow: Flow,
+    id: FlowVersionId,
+    log_time: i64,
+    whole: OnceLock<Flow>,
+    past: Option<Arc<Past>>,
+    files: Option<Arc<Files>>,
 }
 
 impl View {
+    /// A version whose flow is at hand.
+    pub(crate) fn whole(id: FlowVersionId, log_time: i64, flow: Flow) -> Self {
+        Self { id, log_time, whole: OnceLock::from(flow), past: None, files: None }
+    }
+
+    /// A version that is read when it is asked for.
+    pub(crate) fn past(id: FlowVersionId, log_time: i64, past: Past, files: &Arc<Files>) -> Self {
+        let files = Some(Arc::clone(files));
+        Self { id, log_time, whole: OnceLock::new(), past: Some(Arc::new(past)), files }
+    }
+
     /// The name of the version.
     #[must_use]
     pub fn version(&self) -> FlowVersionId {
@@ -34,24 +52,51 @@ impl View {
         self.log_time
     }
 
+    /// The whole flow, put together when it is first asked for.
+    pub(crate) fn flow(&self) -> Result<&Flow, Error> {
+        if let Some(flow) = self.whole.get() {
+            return Ok(flow);
+        }
+        let flow = match &self.files {
+            Some(files) => files.read(|log| files.state_at(log, self.seq()))?.flow.clone(),
+            None => Flow::new(),
+        };
+        Ok(self.whole.get_or_init(|| flow))
+    }
+
     /// The number of components.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.flow.len()
+    ///
+    /// # Errors
+    /// As [`View::component`].
+    pub fn len(&self) -> Result<usize, Error> {
+        self.flow().map(Flow::len)
     }
 
     /// Whether there is no component.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.flow.is_empty()
+    ///
+    /// # Errors
+    /// As [`View::component`].
+    pub fn is_empty(&self) -> Result<bool, Error> {
+        self.flow().map(Flow::is_empty)
     }
 
-    /// The component with this id, where there is one.
+    /// The component with this id, where there is one. Costs what is told of it since the nearest checkpoint, whatever
+    /// the size of the flow.
     ///
     /// # Errors
     /// [`Error::Damaged`] and [`Error::Io`], where it has to be read.
     pub fn component(&self, id: &str) -> Result<Option<Arc<Component>>, Error> {
-        Ok(self.flow.component(id).cloned())
+        match (&self.past, &self.files) {
+            (Some(past), Some(files)) if self.whole.get().is_none() => match past.component(id) {
+                Ok(component) => Ok(component),
+                // Somebody may have sealed or pruned what was to be read. What is damaged the longer way finds damaged too.
+                Err(_) => {
+                    files.forget_index();
+                    Ok(self.flow()?.component(id).cloned())
+                }
+            },
+            _ => Ok(self.flow()?.component(id).cloned()),
+        }
     }
 
     /// The components directly inside another, in order.
@@ -59,7 +104,7 @@ impl View {
     /// # Errors
     /// As [`View::component`].
     pub fn children(&self, id: &str) -> Result<Vec<Arc<Component>>, Error> {
-        Ok(self.flow.children(id))
+        Ok(self.flow()?.children(id))
     }
 
     /// All components, in order.
@@ -67,7 +112,7 @@ impl View {
     /// # Errors
     /// As [`View::component`].
     pub fn components(&self) -> Result<Vec<Arc<Component>>, Error> {
-        Ok(self.flow.in_order())
+        Ok(self.flow()?.in_order())
     }
 
     /// The whole flow.
@@ -75,7 +120,7 @@ impl View {
     /// # Errors
     /// As [`View::component`].
     pub fn to_flow(&self) -> Result<Flow, Error> {
-        Ok(self.flow.clone())
+        self.flow().cloned()
     }
 
     /// The hash of everything in it: equal content, equal hash.
@@ -83,6 +128,12 @@ impl View {
     /// # Errors
     /// As [`View::component`].
     pub fn state_hash(&self) -> Result<StateHash, Error> {
-        Ok(self.flow.state_hash())
+        self.flow().map(Flow::state_hash)
+    }
+}
+
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View").field("id", &self.id).field("log_time", &self.log_time).finish_non_exhaustive()
     }
 }

@@ -11,17 +11,57 @@ use crate::{
     ORDER_BYTES_MAX, Operation, Order, PATH_STEPS_MAX, Path, Reason, Slot, Step, Value,
 };
 
+/// Whether an operation's inverse is to be put together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Inverse {
+    /// It may be taken back.
+    Wanted,
+    /// Nobody will.
+    Unwanted,
+}
+
 impl Flow {
     /// Applies one operation and returns its inverse. Costs O(log n), plus the depth of the flow for a Move.
     ///
     /// # Errors
     /// [`Misfit`] when it does not fit; the flow is as it was.
     pub fn apply(&mut self, operation: &Operation) -> Result<Operation, Misfit> {
+        let found = self.slot(operation.id());
+        self.apply_located(operation, found)
+    }
+
+    /// As [`Flow::apply`], for whoever has looked up the slot of the operation's component already: `found` is
+    /// `self.slot(operation.id())`. Returns the inverse where it is wanted.
+    ///
+    /// # Errors
+    /// As [`Flow::apply`].
+    pub fn apply_found(
+        &mut self,
+        operation: &Operation,
+        found: Option<Slot>,
+        inverse: Inverse,
+    ) -> Result<Option<Operation>, Misfit> {
+        debug_assert_eq!(found, self.slot(operation.id()));
+        if let (Inverse::Unwanted, Operation::Set { path, edit, .. }) = (inverse, operation) {
+            // What it set before is let go of, and not put together for anybody.
+            return match self.set(found, path, edit) {
+                Ok(_) => Ok(None),
+                Err(reason) => Err(Misfit::new(operation.id(), reason)),
+            };
+        }
+        self.apply_located(operation, found).map(Some)
+    }
+
+    fn apply_located(&mut self, operation: &Operation, found: Option<Slot>) -> Result<Operation, Misfit> {
         match operation {
-            Operation::Add { component, slot } => self.add(component, *slot),
-            Operation::Remove { id } => self.remove(id),
-            Operation::Set { id, path, edit } => self.set(id, path, edit),
-            Operation::Move { id, parent, order } => self.shift(id, parent.as_ref(), order),
+            Operation::Add { component, slot } => self.add(component, found, *slot),
+            Operation::Remove { .. } => self.remove(found),
+            Operation::Set { id, path, edit } => self.set(found, path, edit).map(|edit| Operation::Set {
+                id: id.clone(),
+                path: path.clone(),
+                edit,
+            }),
+            Operation::Move { id, parent, order } => self.shift(id, found, parent.as_ref(), order),
         }
         .map_err(|reason| Misfit::new(operation.id(), reason))
     }
@@ -61,14 +101,19 @@ impl Flow {
         self.next_slot = next_slot.0;
     }
 
-    fn add(&mut self, component: &Arc<Component>, slot: Option<Slot>) -> Result<Operation, Reason> {
+    fn add(
+        &mut self,
+        component: &Arc<Component>,
+        found: Option<Slot>,
+        slot: Option<Slot>,
+    ) -> Result<Operation, Reason> {
         check_component(component)?;
-        if self.slots.contains_key(&component.id) {
+        if found.is_some() {
             return Err(Reason::IdTaken);
         }
         let parent = self.slot_of_parent(component.parent.as_ref())?;
         let slot = match slot {
-            Some(slot) if slot.0 < self.next_slot && !self.components.contains_key(&slot) => slot,
+            Some(slot) if slot.0 < self.next_slot && self.components.get(slot).is_none() => slot,
             Some(slot) => return Err(Reason::SlotTaken { slot }),
             None if self.next_slot >= COMPONENTS_MAX => return Err(Reason::TooManyComponents),
             None => {
@@ -81,20 +126,18 @@ impl Flow {
             self.children.entry(parent).or_default().insert(slot);
         }
         component.ends().for_each(|end| self.attach(end, slot));
-        self.slots.insert(component.id.clone(), slot);
-        self.components.insert(slot, Arc::clone(component));
+        self.occupy(slot, component);
         Ok(Operation::Remove { id: component.id.clone() })
     }
 
-    fn remove(&mut self, id: &ComponentId) -> Result<Operation, Reason> {
-        let slot = self.slot(id).ok_or(Reason::Missing)?;
+    fn remove(&mut self, found: Option<Slot>) -> Result<Operation, Reason> {
+        let slot = found.ok_or(Reason::Missing)?;
         if let Some(children) = self.children.get(&slot)
-            && let Some(child) = children.get_min().and_then(|child| self.components.get(child))
+            && let Some(child) = children.get_min().and_then(|child| self.component_in(*child))
         {
             return Err(Reason::HasChildren { child: child.id.clone(), count: children.len() });
         }
-        let component = self.components.remove(&slot).ok_or(Reason::Missing)?;
-        self.slots.remove(id);
+        let component = self.vacate(slot).ok_or(Reason::Missing)?;
         if let Some(parent) = component.parent.as_ref().and_then(|parent| self.slot(parent)) {
             self.leave(parent, slot);
         }
@@ -102,12 +145,12 @@ impl Flow {
         Ok(Operation::Add { component, slot: Some(slot) })
     }
 
-    fn set(&mut self, id: &ComponentId, path: &Path, edit: &Edit) -> Result<Operation, Reason> {
+    fn set(&mut self, found: Option<Slot>, path: &Path, edit: &Edit) -> Result<Edit, Reason> {
         check_path(path)?;
         if let Edit::Put(value) | Edit::Place(_, value) = edit {
             value.check_bounds()?;
         }
-        let slot = self.slot(id).ok_or(Reason::Missing)?;
+        let slot = found.ok_or(Reason::Missing)?;
         let ends_change = path.steps.is_empty() && END_FIELDS.contains(&path.field.as_str());
         if ends_change {
             let old = self
@@ -123,15 +166,14 @@ impl Flow {
                 .map(|component| component.ends().cloned().collect())
                 .unwrap_or_default();
             ends.iter().for_each(|end| self.attach(end, slot));
-            return Ok(Operation::Set { id: id.clone(), path: path.clone(), edit: inverse });
+            return Ok(inverse);
         }
-        let inverse = self.edit(slot, path, edit)?;
-        Ok(Operation::Set { id: id.clone(), path: path.clone(), edit: inverse })
+        self.edit(slot, path, edit)
     }
 
     fn edit(&mut self, slot: Slot, path: &Path, edit: &Edit) -> Result<Edit, Reason> {
-        let deep = !path.steps.is_empty();
-        let held = self.components.get_mut(&slot).ok_or(Reason::Missing)?;
+        let deep = !path.steps.is_empty() || matches!(edit, Edit::Splice(_));
+        let held = self.components.get_mut(slot).ok_or(Reason::Missing)?;
         let component = Arc::make_mut(held);
         let inverse = edit_fields(&mut component.fields, path, edit)?;
         // A part can push the whole over a bound; only then is the whole measured.
@@ -149,11 +191,12 @@ impl Flow {
     fn shift(
         &mut self,
         id: &ComponentId,
+        found: Option<Slot>,
         parent: Option<&ComponentId>,
         order: &Order,
     ) -> Result<Operation, Reason> {
         check_order(order)?;
-        let slot = self.slot(id).ok_or(Reason::Missing)?;
+        let slot = found.ok_or(Reason::Missing)?;
         let parent_slot = self.slot_of_parent(parent)?;
         if let Some(parent) = parent
             && self.is_inside(parent, id)
@@ -161,7 +204,7 @@ impl Flow {
             return Err(Reason::Cycle { parent: parent.clone() });
         }
 
-        let held = self.components.get_mut(&slot).ok_or(Reason::Missing)?;
+        let held = self.components.get_mut(slot).ok_or(Reason::Missing)?;
         let component = Arc::make_mut(held);
         let old_parent = std::mem::replace(&mut component.parent, parent.cloned());
         let old_order = std::mem::replace(&mut component.order, order.clone());
@@ -202,7 +245,7 @@ impl Flow {
     }
 }
 
-fn check_component(component: &Component) -> Result<(), Reason> {
+pub(crate) fn check_component(component: &Component) -> Result<(), Reason> {
     let bytes = component.id.len();
     if bytes == 0 || bytes > ID_BYTES_MAX {
         return Err(Reason::IdLength { bytes, max: ID_BYTES_MAX });
@@ -241,20 +284,19 @@ fn check_path(path: &Path) -> Result<(), Reason> {
 }
 
 /// Edits the value at a path and returns the edit that takes it back.
-fn edit_fields(fields: &mut Map, path: &Path, edit: &Edit) -> Result<Edit, Reason> {
+pub(crate) fn edit_fields(fields: &mut Map, path: &Path, edit: &Edit) -> Result<Edit, Reason> {
     let no_such_path = || Reason::NoSuchPath { path: path.clone() };
+    if let Edit::Splice(splices) = edit {
+        let held = value_at(fields, &path.field, &path.steps).ok_or_else(no_such_path)?;
+        let Value::Text(before) = held else { return Err(no_such_path()) };
+        let after = splices.apply(before).map_err(|_| Reason::OtherText { path: path.clone() })?;
+        // What it was is at hand whole, and takes no more room than it did.
+        return Ok(Edit::Put(std::mem::replace(held, Value::Text(after))));
+    }
     let Some((last, inner)) = path.steps.split_last() else {
         return edit_key(fields, &path.field, edit).ok_or_else(no_such_path);
     };
-    let mut at = fields.get_mut(&path.field).ok_or_else(no_such_path)?;
-    for step in inner {
-        at = match (at, step) {
-            (Value::Map(map), Step::Key(key)) => map.get_mut(key),
-            (Value::List(list), Step::Index(index)) => list.get_mut(*index as usize),
-            _ => None,
-        }
-        .ok_or_else(no_such_path)?;
-    }
+    let at = value_at(fields, &path.field, inner).ok_or_else(no_such_path)?;
     match (at, last) {
         (Value::Map(map), Step::Key(key)) => edit_key(map, key, edit),
         (Value::List(list), Step::Index(index)) => edit_element(list, *index as usize, edit),
@@ -263,10 +305,24 @@ fn edit_fields(fields: &mut Map, path: &Path, edit: &Edit) -> Result<Edit, Reaso
     .ok_or_else(no_such_path)
 }
 
+fn value_at<'f>(fields: &'f mut Map, field: &str, steps: &[Step]) -> Option<&'f mut Value> {
+    steps.iter().try_fold(fields.get_mut(field)?, |at, step| match (at, step) {
+        (Value::Map(map), Step::Key(key)) => map.get_mut(key),
+        (Value::List(list), Step::Index(index)) => list.get_mut(*index as usize),
+        _ => None,
+    })
+}
+
 fn edit_key(map: &mut Map, key: &crate::Name, edit: &Edit) -> Option<Edit> {
     let position = |at: usize| u32::try_from(at).ok();
     Some(match edit {
-        Edit::Put(value) => map.put(key, value.clone()).map_or(Edit::Clear, Edit::Put),
+        Edit::Put(value) => match map.named_mut(key) {
+            Some(held) => Edit::Put(std::mem::replace(held, value.clone())),
+            None => {
+                map.put(key, value.clone());
+                Edit::Clear
+            }
+        },
         Edit::Place(at, value) => match map.place(*at as usize, key, value.clone()) {
             Some((at, before)) => Edit::Place(position(at)?, before),
             None => Edit::Clear,
@@ -275,6 +331,8 @@ fn edit_key(map: &mut Map, key: &crate::Name, edit: &Edit) -> Option<Edit> {
             Some((at, before)) => Edit::Place(position(at)?, before),
             None => Edit::Clear,
         },
+        // Told apart before: it needs the value, not its place.
+        Edit::Splice(_) => return None,
     })
 }
 
@@ -290,7 +348,7 @@ fn edit_element(list: &mut Vec<Value>, index: usize, edit: &Edit) -> Option<Edit
             Some(Edit::Clear)
         }
         Edit::Clear if index < list.len() => Some(Edit::Place(0, list.remove(index))),
-        Edit::Place(..) | Edit::Clear => None,
+        Edit::Place(..) | Edit::Clear | Edit::Splice(_) => None,
     }
 }
 

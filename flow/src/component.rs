@@ -47,6 +47,20 @@ impl Component {
         self
     }
 
+    /// Puts, in the place of its kind and of each field's name, the equal name that `known` gives, where it gives one: many
+    /// components then hold one text.
+    pub fn rename_alike<'n>(&mut self, known: impl Fn(&Name) -> Option<&'n Name>) {
+        let share = |name: &mut Name| {
+            if let Some(known) = known(name)
+                && known == name
+            {
+                name.clone_from(known);
+            }
+        };
+        share(&mut self.kind);
+        self.fields.names_mut().for_each(share);
+    }
+
     /// The value of a field, absent ones being `None`.
     #[must_use]
     pub fn get(&self, field: &str) -> Option<&Value> {

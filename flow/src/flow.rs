@@ -3,10 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use std::hash::BuildHasher;
+
 use foldhash::fast::RandomState;
 use imbl::shared_ptr::DefaultSharedPtr;
 use imbl::{GenericHashMap, OrdSet};
 
+use crate::index::Index;
+use crate::slots::Slots;
 use crate::{Component, ComponentId, Operation, Order};
 
 /// The number of a component within one history: each Add takes the next; only an undo, redo or restore of a removal
@@ -23,8 +27,10 @@ type Shared<K, V> = GenericHashMap<K, V, RandomState, DefaultSharedPtr>;
 /// Two flows are equal when their components are; slots and the way there do not matter.
 #[derive(Clone, Default)]
 pub struct Flow {
-    pub(crate) slots: Shared<ComponentId, Slot>,
-    pub(crate) components: Shared<Slot, Arc<Component>>,
+    pub(crate) components: Slots<Arc<Component>>,
+    /// The slots by the hashes of their components' ids.
+    ids: Index,
+    hashes: RandomState,
     /// The children of each component that has any.
     pub(crate) children: Shared<Slot, OrdSet<Slot>>,
     /// Which components name this id as one of their ends; the id need not exist.
@@ -56,25 +62,41 @@ impl Flow {
     /// Whether there is no component.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.components.is_empty()
+        self.len() == 0
     }
 
     /// The component with this id.
     #[must_use]
     pub fn component(&self, id: &str) -> Option<&Arc<Component>> {
-        self.components.get(self.slots.get(id)?)
+        self.components.get(self.slot(id)?)
     }
 
     /// The slot of the component with this id.
     #[must_use]
     pub fn slot(&self, id: &str) -> Option<Slot> {
-        self.slots.get(id).copied()
+        let is_it = |slot| self.components.get(slot).is_some_and(|component| &*component.id == id);
+        self.ids.find(self.hashes.hash_one(id), is_it)
+    }
+
+    /// Puts a component into a slot that is free.
+    pub(crate) fn occupy(&mut self, slot: Slot, component: &Arc<Component>) {
+        let Self { components, ids, hashes, .. } = self;
+        let hash_of = |slot| components.get(slot).map_or(0, |held| hashes.hash_one(&*held.id));
+        ids.insert(hashes.hash_one(&*component.id), slot, hash_of);
+        components.insert(slot, Arc::clone(component));
+    }
+
+    /// Takes the component out of a slot.
+    pub(crate) fn vacate(&mut self, slot: Slot) -> Option<Arc<Component>> {
+        let component = self.components.remove(slot)?;
+        self.ids.remove(self.hashes.hash_one(&*component.id), slot);
+        Some(component)
     }
 
     /// The component in this slot.
     #[must_use]
     pub fn component_in(&self, slot: Slot) -> Option<&Arc<Component>> {
-        self.components.get(&slot)
+        self.components.get(slot)
     }
 
     /// The slot that the next Add takes.
@@ -83,15 +105,15 @@ impl Flow {
         Slot(self.next_slot)
     }
 
-    /// All components with their slots, in no particular order; O(1) each.
+    /// All components with their slots, in the order of these; O(1) each.
     pub fn iter(&self) -> impl Iterator<Item = (Slot, &Arc<Component>)> {
-        self.components.iter().map(|(slot, component)| (*slot, component))
+        self.components.iter()
     }
 
     /// All components by order key, then id. Sorts them: O(n log n).
     #[must_use]
     pub fn in_order(&self) -> Vec<Arc<Component>> {
-        let mut components: Vec<_> = self.components.values().cloned().collect();
+        let mut components: Vec<_> = self.iter().map(|(_, component)| Arc::clone(component)).collect();
         components.sort_unstable_by(|a, b| (&a.order, &a.id).cmp(&(&b.order, &b.id)));
         components
     }
@@ -99,9 +121,9 @@ impl Flow {
     /// The components directly inside another, by order key, then id.
     #[must_use]
     pub fn children(&self, id: &str) -> Vec<Arc<Component>> {
-        let slots = self.slots.get(id).and_then(|slot| self.children.get(slot));
+        let slots = self.slot(id).and_then(|slot| self.children.get(&slot));
         let mut children: Vec<_> =
-            slots.into_iter().flatten().filter_map(|slot| self.components.get(slot)).cloned().collect();
+            slots.into_iter().flatten().filter_map(|slot| self.component_in(*slot)).cloned().collect();
         children.sort_unstable_by(|a, b| (&a.order, &a.id).cmp(&(&b.order, &b.id)));
         children
     }
@@ -109,7 +131,7 @@ impl Flow {
     /// The components that name this id as one of their ends: its wires. The id need not exist.
     pub fn attached(&self, id: &str) -> impl Iterator<Item = &Arc<Component>> {
         let slots = self.attached.get(id);
-        slots.into_iter().flatten().filter_map(|slot| self.components.get(slot))
+        slots.into_iter().flatten().filter_map(|slot| self.component_in(*slot))
     }
 
     /// Whether a component is, or is inside, another.
@@ -130,7 +152,7 @@ impl Flow {
     /// The order key behind all components.
     #[must_use]
     pub fn last_order(&self) -> Order {
-        self.components.values().map(|component| &component.order).max().cloned().unwrap_or_default()
+        self.iter().map(|(_, component)| &component.order).max().cloned().unwrap_or_default()
     }
 
     /// The components as operations that rebuild this flow, slots included, from
@@ -165,7 +187,7 @@ impl Flow {
 impl PartialEq for Flow {
     fn eq(&self, other: &Self) -> bool {
         self.len() == other.len()
-            && self.components.values().all(|component| other.component(&component.id) == Some(component))
+            && self.iter().all(|(_, component)| other.component(&component.id) == Some(component))
     }
 }
 

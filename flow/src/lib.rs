@@ -29,24 +29,37 @@ mod order; //      order keys between any two others
 mod component; //  id, kind, parent, order, fields
 mod operation; //  Add, Remove, Set, Move
 mod misfit; //     why an operation does not fit a flow
+mod slots; //      what stands in each slot
+mod index; //      slots by the hash of an id
 mod flow; //       the graph at one version
 mod apply; //      an operation onto a flow, and its inverse
+mod alone; //      one component followed through operations, without its flow
+mod splice; //     one long text as an edit of another
+mod assembly; //   components in any order to a flow
 mod removal; //    what goes with a component that is removed
 mod edits; //      the edits that turn one value into another
 mod diff; //       the operations that turn one flow into another
+mod conflict; //   what stands in the way, and what resolves it
+mod goals; //      the operations that make some components as wanted
+mod merge; //      what one side did, onto the other side
 mod sequence; //   which components really stand elsewhere
 mod difference; // what changed between two flows, for a person
 mod facet; //      which fields are configuration, layout, runtime, ...
 mod hash; //       state hashes
 
+pub use crate::apply::Inverse;
+pub use crate::assembly::Assembly;
 pub use crate::component::Component;
+pub use crate::conflict::{Conflict, Mode, Obstacle, Resolution};
 pub use crate::diff::operations_between;
 pub use crate::difference::{ChangeKind, ComponentDifference, Difference, FieldDifference, Summary};
 pub use crate::facet::{Facet, FacetTable};
 pub use crate::flow::{Flow, Slot};
+pub use crate::goals::operations_among;
 pub use crate::hash::StateHash;
 pub use crate::limits::*;
 pub use crate::map::Map;
+pub use crate::merge::{Merged, Terms, merge, merge_among};
 pub use crate::misfit::{Misfit, Reason};
 pub use crate::name::{ComponentId, Name};
 pub use crate::number::Number;
@@ -54,6 +67,7 @@ pub use crate::operation::{Edit, Operation};
 pub use crate::order::Order;
 pub use crate::path::{Path, Step};
 pub use crate::removal::removal_of;
+pub use crate::splice::{SPLICED_BYTES_MIN, SPLICES_MAX, Splice, Splices, splice_long_texts};
 pub use crate::value::{SecretRef, Value};
 
 /// Id of the one component that holds what belongs to the whole document.

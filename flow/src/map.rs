@@ -18,6 +18,22 @@ impl Map {
         Self(Vec::new())
     }
 
+    /// The map of these entries, in their order; `None` where a key comes twice. Quicker than collecting where there are
+    /// few, and the entries are not copied.
+    #[must_use]
+    pub fn of_distinct(entries: Vec<(Name, Value)>) -> Option<Self> {
+        // Up to here, comparing each key with those before it is quicker than a hash table.
+        const FEW_KEYS: usize = 24;
+        let distinct = if entries.len() <= FEW_KEYS {
+            let behind = |at: usize| entries.iter().skip(at + 1);
+            entries.iter().enumerate().all(|(at, (key, _))| behind(at).all(|(other, _)| other != key))
+        } else {
+            let mut keys = std::collections::HashSet::with_capacity(entries.len());
+            entries.iter().all(|(key, _)| keys.insert(key))
+        };
+        distinct.then_some(Self(entries))
+    }
+
     /// The number of keys.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -42,6 +58,11 @@ impl Map {
         self.0.iter_mut().find(|(k, _)| &**k == key).map(|(_, value)| value)
     }
 
+    /// As [`Map::get_mut`] for a key that may be the very text that is held: then no text is read.
+    pub(crate) fn named_mut(&mut self, key: &Name) -> Option<&mut Value> {
+        self.0.iter_mut().find(|(k, _)| k.is(key)).map(|(_, value)| value)
+    }
+
     /// The place of a key among the keys.
     #[must_use]
     pub fn position(&self, key: &str) -> Option<usize> {
@@ -51,7 +72,7 @@ impl Map {
     /// Gives a key a value: in place where it exists, as the last one otherwise. Returns the value before.
     pub fn put(&mut self, key: impl Into<Name>, value: impl Into<Value>) -> Option<Value> {
         let (key, value) = (key.into(), value.into());
-        if let Some(held) = self.get_mut(&key) {
+        if let Some(held) = self.named_mut(&key) {
             return Some(std::mem::replace(held, value));
         }
         self.0.push((key, value));
@@ -76,6 +97,11 @@ impl Map {
     pub fn remove(&mut self, key: &str) -> Option<(usize, Value)> {
         let at = self.position(key)?;
         Some((at, self.0.remove(at).1))
+    }
+
+    /// The keys, for equal ones to be put in their places.
+    pub(crate) fn names_mut(&mut self) -> impl Iterator<Item = &mut Name> {
+        self.0.iter_mut().map(|(key, _)| key)
     }
 
     /// Keys and values in order.
@@ -117,6 +143,17 @@ mod tests {
     fn keeps_the_order_of_keys_and_the_last_value_of_each() {
         let map: Map = [("b", 1), ("a", 2), ("b", 3)].into_iter().collect();
         assert_eq!(format!("{map:?}"), r#"{"b": 3, "a": 2}"#);
+    }
+
+    #[test]
+    fn entries_whose_keys_differ_are_a_map() {
+        let entries = |keys: &[u32]| keys.iter().map(|key| (key.to_string().into(), (*key).into())).collect();
+        for count in [0, 1, 2, 24, 25, 1_000] {
+            let keys: Vec<u32> = (0..count).rev().collect();
+            let map: Map = keys.iter().map(|key| (key.to_string(), *key)).collect();
+            assert_eq!(Map::of_distinct(entries(&keys)), Some(map));
+            assert_eq!(Map::of_distinct(entries(&[&keys[..], &[0, 0]].concat())), None);
+        }
     }
 
     #[test]

@@ -67,6 +67,11 @@ pub enum Reason {
         /// The path.
         path: Path,
     },
+    /// Splices that were made of another text than stands at the path.
+    OtherText {
+        /// The path.
+        path: Path,
+    },
     /// A value whose content is over the limit.
     ValueTooLarge {
         /// The most bytes allowed.
@@ -139,6 +144,9 @@ impl fmt::Display for Reason {
                 )
             }
             Reason::NoSuchPath { path } => write!(f, "there is no place {path} in its fields"),
+            Reason::OtherText { path } => {
+                write!(f, "at {path} stands another text than the one that was edited")
+            }
             Reason::ValueTooLarge { max } => write!(f, "its value is larger than {max} bytes"),
             Reason::NestingTooDeep { max } => write!(f, "its value is nested deeper than {max} levels"),
             Reason::ChangeTooLarge { max } => {

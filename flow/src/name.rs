@@ -106,3 +106,10 @@ shared_text! {
     /// The name of a kind, a field or a map key: any text, the empty one included. Cloning shares the text.
     Name
 }
+
+impl Name {
+    /// Whether it is the same text; a text that both share is not read.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}

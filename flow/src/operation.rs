@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Component, ComponentId, Order, Path, Slot, Value};
+use crate::{Component, ComponentId, Order, Path, Slot, Splices, Value};
 
 /// One primitive step. Applying it to a flow returns its exact inverse.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,6 +49,9 @@ pub enum Edit {
     Place(u32, Value),
     /// It becomes absent; later elements of a list move up.
     Clear,
+    /// A long text becomes another that is told by what differs. A history makes these of a Put where that takes less;
+    /// nobody else has to.
+    Splice(Splices),
 }
 
 impl Operation {

@@ -1,6 +1,6 @@
 //! A change or a mark, with its header.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use flow_history_flow::{Operation, Slot};
 
@@ -60,6 +60,9 @@ pub struct Header {
     pub beneath: Option<Beneath>,
 }
 
+/// Most entries have this one; it is not made anew for each.
+static NO_MESSAGE: LazyLock<Arc<str>> = LazyLock::new(|| "".into());
+
 impl Header {
     /// A header with an author, a time and nothing else.
     #[must_use]
@@ -73,7 +76,7 @@ impl Header {
             request: None,
             links: Vec::new(),
             group: None,
-            message: "".into(),
+            message: Arc::clone(&NO_MESSAGE),
             attributes: Vec::new(),
             idempotency_key: None,
             expected_base: None,

@@ -40,9 +40,11 @@ mod frame; //      one group of entries, framed
 mod segment; //    one file of the log: header, frames, ending
 mod sealed; //     a segment compressed and indexed
 mod log; //        all segments of a history, in order
+mod extent; //     how far the files of a log reach up to an entry
 mod log_index; //  which entries touched what, and one entry at a time
 mod keys; //       idempotency keys that are remembered
 mod stacks; //     what undo and redo would take next
+mod fold; //       the stacks of a whole log, unit by unit
 mod state; //      what folding entries builds up
 mod replay; //     folding, entry by entry
 
@@ -51,7 +53,9 @@ pub use crate::canonical::{ENCODING, EncodeError};
 pub use crate::chain::{Chain, HistoryId};
 pub use crate::damage::{Damage, LogError, What};
 pub use crate::entry::{Body, Entry, Header, Intent, Link, Mark, Request};
+pub use crate::extent::Extent;
 pub use crate::file_name::FileName;
+pub use crate::fold::{Abandoned, Fold, Lists, taken_by};
 pub use crate::frame::{FRAME_ALIGN, FRAME_HEADER_BYTES, FrameHeader, FrameKind, encode_frame, frame_bytes};
 pub use crate::identity::{IDENTITY_BYTES, Identity};
 pub use crate::keys::{KEYS_REMEMBERED, Keyed, Keys, content_of};

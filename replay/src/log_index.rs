@@ -126,6 +126,14 @@ impl LogIndex {
     /// # Errors
     /// [`LogError`].
     pub fn entry(&self, seq: Seq) -> Result<Option<Entry>, LogError> {
+        Ok(self.entry_with_slots(seq)?.map(|(entry, _)| entry))
+    }
+
+    /// One entry, and the slot that the first add in it takes; the others take those that follow.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn entry_with_slots(&self, seq: Seq) -> Result<Option<(Entry, Slot)>, LogError> {
         let Some(segment) = self.segment_of(seq) else { return Ok(None) };
         let found = segment.find(seq)?;
         let before = EntryBefore {
@@ -137,7 +145,8 @@ impl LogIndex {
         };
         match crate::canonical::decode_whole_entry(&found.bytes, &before) {
             Ok((header, body)) => {
-                Ok(Some(Entry { seq, id: FlowVersionId::new(seq, &found.chain), header, body }))
+                let id = FlowVersionId::new(seq, &found.chain);
+                Ok(Some((Entry { seq, id, header, body }, found.next_slot)))
             }
             Err(why) => Err(before.failure.take().unwrap_or_else(|| {
                 LogError::damaged(segment.file(), found.offset, Some(seq), What::Encoding(why))

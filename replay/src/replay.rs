@@ -45,6 +45,12 @@ impl Replay {
         }
     }
 
+    /// The log that it walks along.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
     /// The state after the last entry.
     #[must_use]
     pub fn state(&self) -> &State {

@@ -2,6 +2,10 @@
 //!
 //! Nothing but the tops is kept. Each entry that moves a stack says what lies beneath it, so that the stack below a top
 //! is read from the entries themselves, and a history of ten million changes costs no memory for its stacks.
+//!
+//! A unit need not be on top to be taken: an author's newest may lie beneath the units of others. Then the stack of the
+//! flow keeps it, and the undo that took it stands on top without being a unit, so that whoever walks down meets the undo
+//! first and passes its unit over. A redo does the same on the stack of undos. [`crate::Fold`] says the same in lists.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -59,12 +63,18 @@ impl Stacks {
     /// of the owner's stacks, for taking it back.
     pub(crate) fn follow(&mut self, seq: Seq, header: &Header) -> Option<(Arc<str>, Option<Tops>)> {
         let beneath = header.beneath.as_ref()?;
-        let put = |tops: Tops| match header.intent {
-            Intent::Undo => Tops { redo: Some(seq), ..tops },
-            _ => Tops { undo: Some(seq), ..tops },
+        // Where nothing was taken off the other stack, the unit lies somewhere beneath its top.
+        let over = |before: Option<Seq>, beneath: Option<Seq>| {
+            if before == beneath { beneath.and(Some(seq)) } else { beneath }
         };
-        self.flow = put(beneath.flow);
-        let before = self.authors.insert(Arc::clone(&beneath.owner), put(beneath.author));
+        let put = |before: Tops, beneath: Tops| match header.intent {
+            Intent::Undo => Tops { undo: over(before.undo, beneath.undo), redo: Some(seq) },
+            Intent::Redo => Tops { undo: Some(seq), redo: over(before.redo, beneath.redo) },
+            _ => Tops { undo: Some(seq), ..beneath },
+        };
+        self.flow = put(self.flow, beneath.flow);
+        let own = put(self.of_author(&beneath.owner), beneath.author);
+        let before = self.authors.insert(Arc::clone(&beneath.owner), own);
         Some((Arc::clone(&beneath.owner), before))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use flow_history_flow::{CHANGE_OPERATIONS_MAX, Flow, Misfit, Operation, Reason, Slot};
+use flow_history_flow::{CHANGE_OPERATIONS_MAX, Flow, Inverse, Misfit, Operation, Reason, Slot};
 
 use crate::canonical::{EncodeError, EntryEncoder};
 use crate::stacks::Tops;
@@ -153,6 +153,29 @@ impl State {
         body: &Body,
         bytes: &mut Vec<u8>,
     ) -> Result<Pushed, PushError> {
+        self.push_keeping(true, header, body, bytes)
+    }
+
+    /// As [`State::push`], for whoever will not take the entry back: nothing is kept that could. Returns its version.
+    ///
+    /// # Errors
+    /// As [`State::push`]; the state and `bytes` are as they were.
+    pub fn push_for_good(
+        &mut self,
+        header: &mut Header,
+        body: &Body,
+        bytes: &mut Vec<u8>,
+    ) -> Result<FlowVersionId, PushError> {
+        self.push_keeping(false, header, body, bytes).map(|pushed| pushed.id)
+    }
+
+    fn push_keeping(
+        &mut self,
+        keep: bool,
+        header: &mut Header,
+        body: &Body,
+        bytes: &mut Vec<u8>,
+    ) -> Result<Pushed, PushError> {
         let seq = self.seq.next().ok_or(PushError::Full)?;
         header.log_time = self.log_time.max(header.host_time.millis);
         header.beneath = match (header.intent, body) {
@@ -178,7 +201,7 @@ impl State {
         };
         let mut pushed = Pushed { seq, id: self.version(), inverses: Vec::new(), before };
         let result = match body {
-            Body::Change(operations) => self.push_change(seq, header, operations, bytes, &mut pushed),
+            Body::Change(operations) => self.push_change(seq, header, operations, bytes, (&mut pushed, keep)),
             Body::Mark(mark) => self.push_mark(seq, header, mark, bytes, &mut pushed),
         };
         if let Err(error) = result {
@@ -229,7 +252,7 @@ impl State {
         header: &Header,
         operations: &[Operation],
         bytes: &mut Vec<u8>,
-        pushed: &mut Pushed,
+        (pushed, keep): (&mut Pushed, bool),
     ) -> Result<(), PushError> {
         let misfit = |at: usize, operation: &Operation, reason| {
             PushError::Misfit(Misfit::of(operation, reason).at(at))
@@ -242,32 +265,37 @@ impl State {
                 Reason::ChangeTooLarge { max: CHANGE_OPERATIONS_MAX },
             ));
         }
-        let mut encoder = EntryEncoder::begin(seq, header, self.log_time, &mut self.vocabulary)
-            .map_err(PushError::Encode)?;
+        let encode_error = |error| match error {
+            EncodeError::EntryTooLarge { max } => misfit(0, first, Reason::ChangeTooLarge { max }),
+            other => PushError::Encode(other),
+        };
+        let count = Some(operations.len());
+        let encoder = EntryEncoder::begin(seq, header, self.log_time, count, &mut self.vocabulary, bytes)
+            .map_err(encode_error)?;
         let mut result = Ok(());
         for (at, operation) in operations.iter().enumerate() {
             // Slots are looked up before the operation and given out by it.
-            encoder.operation(operation, &self.flow, &mut self.vocabulary);
-            match self.flow.apply(operation) {
-                Ok(inverse) => pushed.inverses.push(inverse),
-                Err(error) => {
-                    result = Err(PushError::Misfit(error.at(at)));
-                    break;
+            let found = self.flow.slot(operation.id());
+            let (flow, vocabulary) = (&self.flow, &mut self.vocabulary);
+            let is_last = at + 1 == operations.len();
+            // All of the entry is written, and known to fit, before its last operation is applied: a change of a single
+            // operation is never taken back.
+            result = encoder.operation(operation, (flow, found), vocabulary, bytes).map_err(encode_error);
+            if result.is_ok() && is_last {
+                result = encoder.finish(&self.vocabulary, bytes).map_err(encode_error);
+            }
+            if result.is_ok() {
+                let inverse = if keep || !is_last { Inverse::Wanted } else { Inverse::Unwanted };
+                match self.flow.apply_found(operation, found, inverse) {
+                    Ok(inverse) => pushed.inverses.extend(inverse),
+                    Err(error) => result = Err(PushError::Misfit(error.at(at))),
                 }
+            }
+            if result.is_err() {
+                break;
             }
         }
         pushed.inverses.reverse();
-        if result.is_ok() {
-            result =
-                encoder.finish(&self.vocabulary, pushed.before.vocabulary, bytes).map_err(
-                    |error| match error {
-                        EncodeError::EntryTooLarge { max } => {
-                            misfit(0, first, Reason::ChangeTooLarge { max })
-                        }
-                        other => PushError::Encode(other),
-                    },
-                );
-        }
         if result.is_err() {
             self.flow.take_back(&pushed.inverses, pushed.before.next_slot);
         }
@@ -285,7 +313,7 @@ impl State {
         let exists = |version: &Seq| {
             if *version < seq { Ok(()) } else { Err(PushError::NoSuchVersion(*version)) }
         };
-        let encoder = EntryEncoder::begin(seq, header, self.log_time, &mut self.vocabulary)
+        let encoder = EntryEncoder::begin(seq, header, self.log_time, None, &mut self.vocabulary, bytes)
             .map_err(PushError::Encode)?;
         let mut marks = Arc::clone(&self.marks);
         match mark {
@@ -311,8 +339,8 @@ impl State {
             _ => {}
         }
         encoder
-            .mark(mark)
-            .and_then(|encoder| encoder.finish(&self.vocabulary, pushed.before.vocabulary, bytes))
+            .mark(mark, bytes)
+            .and_then(|()| encoder.finish(&self.vocabulary, bytes))
             .map_err(PushError::Encode)?;
         pushed.before.marks = Some(std::mem::replace(&mut self.marks, marks));
         Ok(())

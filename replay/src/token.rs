@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use flow_history_flow::{ComponentId, Flow, Map, Name, Number, SecretRef, Slot, Value};
 
-use crate::canonical::{Bytes, Text, Token, ValueBytes};
+use crate::canonical::{Token, ValueBytes};
 use crate::log_index::Before;
 
 /// Slots to ids and back: those of what is before a change, and those that the change gives out on the way.
@@ -34,22 +34,22 @@ impl<'f, B: Before> Refs<'f, B> {
 }
 
 /// The tokens of a value. References to components that exist are written by slot.
-pub(crate) fn to_tokens(value: &Value, flow: &Flow) -> ValueBytes {
-    let flat = |value: &Value| match value {
+pub(crate) fn to_tokens<'v>(value: &'v Value, flow: &Flow) -> ValueBytes<'v> {
+    let flat = |value: &'v Value| match value {
         Value::Null => Token::Null,
         Value::Bool(false) => Token::False,
         Value::Bool(true) => Token::True,
         Value::Number(number) => match (number.as_i64(), number.as_lexeme()) {
             (Some(integer), _) => Token::Integer(integer),
-            (None, lexeme) => Token::Lexeme(Text(lexeme.unwrap_or_default().into())),
+            (None, lexeme) => Token::Lexeme(lexeme.unwrap_or_default()),
         },
-        Value::Text(text) => Token::Text(Text(text.clone())),
-        Value::Bytes(bytes) => Token::Bytes(Bytes(bytes.clone())),
+        Value::Text(text) => Token::Text(text),
+        Value::Bytes(bytes) => Token::Bytes(bytes),
         Value::List(list) => Token::List(u32::try_from(list.len()).unwrap_or(u32::MAX)),
         Value::Map(map) => Token::Map(u32::try_from(map.len()).unwrap_or(u32::MAX)),
         Value::Ref(id) => match flow.slot(id) {
             Some(slot) => Token::Component(slot.0),
-            None => Token::Nowhere(Text(id.to_shared())),
+            None => Token::Nowhere(id),
         },
         Value::Secret(secret) => Token::Secret { id: secret.id, tag: secret.tag },
         // A kind of value that this encoding does not know cannot be built by this version of the library.
@@ -67,7 +67,7 @@ pub(crate) fn to_tokens(value: &Value, flow: &Flow) -> ValueBytes {
     let mut pending = vec![Pending::Value(value)];
     while let Some(next) = pending.pop() {
         match next {
-            Pending::Key(key) => tokens.push(Token::Key(Text(key.to_shared()))),
+            Pending::Key(key) => tokens.push(Token::Key(key)),
             Pending::Value(value) => {
                 tokens.push(flat(value));
                 match value {
@@ -87,10 +87,10 @@ pub(crate) fn to_tokens(value: &Value, flow: &Flow) -> ValueBytes {
 }
 
 /// The value of tokens.
-pub(crate) fn from_tokens(tokens: ValueBytes, refs: &Refs<'_, impl Before>) -> Result<Value, String> {
-    let tokens = match tokens {
-        ValueBytes::Flat(token) => vec![token],
-        ValueBytes::Nested(tokens) => tokens,
+pub(crate) fn from_tokens(tokens: ValueBytes<'_>, refs: &Refs<'_, impl Before>) -> Result<Value, String> {
+    let (first, rest) = match tokens {
+        ValueBytes::Flat(token) => (Some(token), Vec::new()),
+        ValueBytes::Nested(tokens) => (None, tokens),
     };
     /// A list or map that is being filled; a map's key waits for its value.
     struct Open {
@@ -100,12 +100,12 @@ pub(crate) fn from_tokens(tokens: ValueBytes, refs: &Refs<'_, impl Before>) -> R
     }
     type OpenMap = (Vec<(Name, Value)>, Option<Name>);
     let mut open: Vec<Open> = Vec::new();
-    for token in tokens {
+    for token in first.into_iter().chain(rest) {
         let mut done = match token {
             Token::Key(key) => {
                 let waiting = open.last_mut().and_then(|open| open.map.as_mut()).map(|(_, key)| key);
                 match waiting {
-                    Some(waiting @ None) => *waiting = Some(Name::from(key.0)),
+                    Some(waiting @ None) => *waiting = Some(Name::from(key)),
                     _ => return Err("a key stands where a value belongs".to_owned()),
                 }
                 continue;
@@ -124,11 +124,11 @@ pub(crate) fn from_tokens(tokens: ValueBytes, refs: &Refs<'_, impl Before>) -> R
             Token::False => Value::Bool(false),
             Token::True => Value::Bool(true),
             Token::Integer(integer) => Value::Number(integer.into()),
-            Token::Lexeme(text) => Value::Number(Number::parse(&text.0).ok_or("a number is not one")?),
-            Token::Text(text) => Value::Text(text.0),
-            Token::Bytes(bytes) => Value::Bytes(bytes.0),
+            Token::Lexeme(text) => Value::Number(Number::parse(text).ok_or("a number is not one")?),
+            Token::Text(text) => Value::Text(text.into()),
+            Token::Bytes(bytes) => Value::Bytes(bytes.into()),
             Token::Component(slot) => Value::Ref(refs.id(slot)?),
-            Token::Nowhere(id) => Value::Ref(ComponentId::from(id.0)),
+            Token::Nowhere(id) => Value::Ref(ComponentId::from(id)),
             Token::Secret { id, tag } => Value::Secret(SecretRef { id, tag }),
         };
         // A value that is complete completes whatever was waiting only for it.

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use flow_history_flow::Name;
+use flow_history_flow::{Component, Name};
 
 use crate::{Author, VOCABULARY_MAX, VOCABULARY_NAME_BYTES_MAX};
 
@@ -71,6 +71,12 @@ impl Vocabulary {
         let bytes = [Some(&author.id), Some(&author.name), author.on_behalf_of.as_ref()];
         let bytes: usize = bytes.into_iter().flatten().map(|text| text.len()).sum();
         if bytes > VOCABULARY_NAME_BYTES_MAX { None } else { self.authors.add(Arc::clone(author)) }
+    }
+
+    /// Puts the texts of names that are known in the place of the same ones held apart, so that ten thousand components of
+    /// a kind hold its field names once, and comparing them reads one memory.
+    pub fn share_names(&self, component: &mut Component) {
+        component.rename_alike(|name| self.names.numbers.get_key_value(name).map(|(known, _)| known));
     }
 
     pub(crate) fn name(&self, number: u32) -> Option<&Name> {

@@ -170,6 +170,7 @@ pub fn random_value(chance: &mut Chance, depth: usize) -> Value {
             let lexeme = *chance.pick(&["0", "-0", "1.0", "1e400", "18446744073709551616", "-12.5e-7"]);
             Number::parse(lexeme).unwrap().into()
         }
+        4 if chance.once_in(4) => Value::from(long_text(chance)),
         4 => Value::from(*chance.pick(&["", "pump", "Größe", "\u{202e}\0../", "a line\nand another"])),
         5 => {
             let count = chance.below(20);
@@ -191,4 +192,13 @@ pub fn random_value(chance: &mut Chance, depth: usize) -> Value {
             Value::Map((0..count).map(entry).collect::<Map>())
         }
     }
+}
+
+/// A text of some lines, much like the others that this makes.
+fn long_text(chance: &mut Chance) -> String {
+    let changed = chance.below(24);
+    let line = |at: usize| {
+        if at == changed { format!("lïne {at} changed") } else { format!("line {at} as ever\n") }
+    };
+    (0..20 + chance.below(5)).map(line).collect()
 }

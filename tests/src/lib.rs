@@ -17,12 +17,14 @@ mod model; //      a history as a plain list of flows
 mod faulty; //     a storage that counts, and fails when told to
 mod trickle; //    a storage that does as little as it may
 mod sim_disk; //   a disk that loses power
+mod log_files; //  whether two directories hold the same log
 mod skip; //       what could not be tried here
 
 pub use crate::chance::Chance;
 pub use crate::clock::SeededClock;
 pub use crate::faulty::{Call, Fault, Faulty};
 pub use crate::gene::{Gene, random_value};
+pub use crate::log_files::is_same_log;
 pub use crate::model::{Line, Model, slots_of};
 pub use crate::sim_disk::{Disk, SimDisk, Step};
 pub use crate::skip::skip;

@@ -32,6 +32,7 @@ pub struct Line {
 
 #[derive(Clone)]
 struct Unit {
+    seq: Seq,
     inverses: Vec<Operation>,
 }
 
@@ -73,7 +74,7 @@ impl Model {
     /// What does not fit.
     pub fn change(&mut self, operations: &[Operation], line: Line) -> Result<(), Misfit> {
         let inverses = self.apply(operations, line)?;
-        self.undo.push(Unit { inverses });
+        self.undo.push(Unit { seq: Seq(self.seq()), inverses });
         self.redo.clear();
         Ok(())
     }
@@ -93,7 +94,32 @@ impl Model {
     pub fn undo(&mut self, line: Line) -> Result<(), Misfit> {
         let unit = self.undo.pop().unwrap();
         let inverses = self.apply(&unit.inverses, line)?;
-        self.redo.push(Unit { inverses });
+        self.redo.push(Unit { seq: Seq(self.seq()), inverses });
+        Ok(())
+    }
+
+    /// Takes back what an engine says that it took back: a unit that need not be the newest, where what is on no stack
+    /// came in between.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn undo_as(&mut self, taken: Seq, operations: &[Operation], line: Line) -> Result<(), Misfit> {
+        let at = self.undo.iter().position(|unit| unit.seq == taken).unwrap();
+        let inverses = self.apply(operations, line)?;
+        self.undo.remove(at);
+        self.redo.push(Unit { seq: Seq(self.seq()), inverses });
+        Ok(())
+    }
+
+    /// Does again what an engine says that it did again.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn redo_as(&mut self, taken: Seq, operations: &[Operation], line: Line) -> Result<(), Misfit> {
+        let at = self.redo.iter().position(|unit| unit.seq == taken).unwrap();
+        let inverses = self.apply(operations, line)?;
+        self.redo.remove(at);
+        self.undo.push(Unit { seq: Seq(self.seq()), inverses });
         Ok(())
     }
 
@@ -104,7 +130,7 @@ impl Model {
     pub fn redo(&mut self, line: Line) -> Result<(), Misfit> {
         let unit = self.redo.pop().unwrap();
         let inverses = self.apply(&unit.inverses, line)?;
-        self.undo.push(Unit { inverses });
+        self.undo.push(Unit { seq: Seq(self.seq()), inverses });
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use flow_history::{
     About, Advice, At, Author, Component, ComponentId, Error, FlowVersionId, History, Link, Mark,
-    MemoryStorage, Operation, Order, Reason, Request, Scope, Seq, Timestamp, Value,
+    MemoryStorage, Operation, Order, Part, Reason, Request, Scope, Seq, Timestamp, Value,
 };
 
 /// Every file below a directory, and what it holds: length, hash, mode, time of change.
@@ -311,7 +311,7 @@ fn questions_about_what_is_not_there_say_what_is() {
     let alice = Author::user("alice");
     let kind = |result: Result<flow_history::Applied, Error>| kind_of(&result.expect_err("nothing there"));
     assert_eq!(kind(history.redo(Scope::Flow, &alice)), "NothingToRedo");
-    assert_eq!(kind(history.restore(Scope::Flow, 9, &alice)), "UnknownVersion");
+    assert_eq!(kind(history.restore(Part::Flow, 9, &alice)), "UnknownVersion");
     history.undo(Scope::Flow, &alice).unwrap();
     assert_eq!(kind(history.undo(Scope::Flow, &alice)), "NothingToUndo");
     history.redo(Scope::Flow, &alice).unwrap();

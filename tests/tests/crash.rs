@@ -16,7 +16,8 @@ use flow_history::{
     At, Author, Component, Error, Flow, FlowVersionId, History, Intent, Mark, MemoryStorage, Scope, Tuning,
 };
 use flow_history_tests::{
-    Chance, Disk, Gene, Line, Model, SeededClock, SimDisk, Step, is_nightly, slots_of, thoroughness,
+    Chance, Disk, Gene, Line, Model, SeededClock, SimDisk, Step, is_nightly, is_same_log, slots_of,
+    thoroughness,
 };
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -145,12 +146,6 @@ fn name_of(files: &Files) -> u64 {
     hasher.finish()
 }
 
-/// The files that are history, without what is made ready, written aside or derived.
-fn log_of(files: &Files) -> Files {
-    let is_log = |name: &str| name == "history" || name.starts_with("segment-");
-    files.iter().filter(|(name, _)| is_log(name)).map(|(name, bytes)| (name.clone(), bytes.clone())).collect()
-}
-
 macro_rules! ensure {
     ($holds:expr, $($why:tt)*) => {
         if !$holds {
@@ -192,7 +187,7 @@ fn check_image(
 
     let opened = storage.files();
     if read.is_some() {
-        ensure!(log_of(&opened) == log_of(files), "opening and dropping changed the log");
+        ensure!(is_same_log(files, &opened), "opening and dropping changed the log");
     }
     let history = open(storage.clone(), tuning, seed ^ 0xbbbb)
         .map_err(|error| format!("again, it does not open: {error}"))?;
@@ -201,7 +196,7 @@ fn check_image(
         "the second opening recovers {}",
         history.version().seq()
     );
-    ensure!(log_of(&storage.files()) == log_of(&opened), "the second opening changed the log");
+    ensure!(is_same_log(&opened, &storage.files()), "the second opening changed the log");
 
     let alice = Author::user("alice");
     let mut flow = truth.model.flows[usize::try_from(recovered).unwrap()].clone();

@@ -6,16 +6,16 @@
 //! the live handle, a read-only handle that was opened at the start, one opened now, one on a copy without checkpoints
 //! and catalog, and an offline replay.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flow_history::{
     About, At, Author, Component, Error, Flow, FlowVersionId, History, Intent, Mark, MemoryStorage,
-    Operation, Scope, Seq, Tuning,
+    Operation, Part, Scope, Seq, Tuning,
 };
 use flow_history_replay::{Log, MemorySource, Replay};
-use flow_history_tests::{Chance, Gene, Line, Model, SeededClock, slots_of, thoroughness};
+use flow_history_tests::{Chance, Gene, Line, Model, SeededClock, is_same_log, slots_of, thoroughness};
 
 struct Session {
     seed: u64,
@@ -188,14 +188,9 @@ impl Session {
         self.model.system_change(&operations, line).unwrap();
     }
 
-    /// The files of the log, without what comes and goes in the background.
-    fn log_files(&self) -> BTreeMap<String, Vec<u8>> {
-        let is_log = |name: &str| name == "history" || name.starts_with("segment-");
-        self.storage.files().into_iter().filter(|(name, _)| is_log(name)).collect()
-    }
-
     fn invalid_change(&mut self) {
-        let before = (self.history().version(), self.log_files(), self.model.flows.len());
+        let before = (self.history().version(), self.model.flows.len());
+        let files = self.storage.files();
         let author = self.author();
         let good = self.operations();
         let bad = match self.chance.below(4) {
@@ -212,7 +207,8 @@ impl Session {
             other => panic!("seed {}: {other:?} instead of a misfit", self.seed),
         }
         assert_eq!(self.history().log().count() as u64, self.model.seq());
-        let after = (self.history().version(), self.log_files(), self.model.flows.len());
+        let after = (self.history().version(), self.model.flows.len());
+        assert!(is_same_log(&files, &self.storage.files()), "a refused change changed the log");
         assert!(before == after, "seed {}: a change that was refused left a trace", self.seed);
         self.counts.refused += 1;
     }
@@ -224,14 +220,22 @@ impl Session {
             Ok(applied) => {
                 self.opened_mark(applied.version);
                 let line = Line { id: applied.version, author: author.id.to_string(), intent: Intent::Undo };
-                self.model.undo(line).unwrap();
+                if self.system_changes {
+                    self.model.undo_as(applied.taken[0], &applied.operations, line).unwrap();
+                } else {
+                    self.model.undo(line).unwrap();
+                }
                 self.counts.undone += 1;
             }
             Err(Error::NothingToUndo) => {
-                assert!(!self.model.can().0, "seed {}: there is something to undo", self.seed);
+                assert!(
+                    self.system_changes || !self.model.can().0,
+                    "seed {}: there is something to undo",
+                    self.seed
+                );
             }
             // Only what is on no stack can have come in between.
-            Err(Error::FieldChangedSince { .. } | Error::Misfit(_)) if self.system_changes => {}
+            Err(Error::Conflicts { .. }) if self.system_changes => {}
             Err(error) => panic!("seed {}: {error}", self.seed),
         }
     }
@@ -243,12 +247,20 @@ impl Session {
             Ok(applied) => {
                 self.opened_mark(applied.version);
                 let line = Line { id: applied.version, author: author.id.to_string(), intent: Intent::Redo };
-                self.model.redo(line).unwrap();
+                if self.system_changes {
+                    self.model.redo_as(applied.taken[0], &applied.operations, line).unwrap();
+                } else {
+                    self.model.redo(line).unwrap();
+                }
             }
             Err(Error::NothingToRedo) => {
-                assert!(!self.model.can().1, "seed {}: there is something to redo", self.seed);
+                assert!(
+                    self.system_changes || !self.model.can().1,
+                    "seed {}: there is something to redo",
+                    self.seed
+                );
             }
-            Err(Error::FieldChangedSince { .. } | Error::Misfit(_)) if self.system_changes => {}
+            Err(Error::Conflicts { .. }) if self.system_changes => {}
             Err(error) => panic!("seed {}: {error}", self.seed),
         }
     }
@@ -256,8 +268,8 @@ impl Session {
     fn restore(&mut self) {
         let author = self.author();
         let to = self.chance.below(self.model.flows.len());
-        let applied = self.history().restore(Scope::Flow, to as u64, &author).unwrap();
-        assert_eq!(applied.taken, Seq(to as u64));
+        let applied = self.history().restore(Part::Flow, to as u64, &author).unwrap();
+        assert_eq!(applied.taken, [Seq(to as u64)]);
         if applied.operations.is_empty() {
             assert_eq!(
                 self.model.flow(),
@@ -554,12 +566,9 @@ fn a_refused_first_change_after_a_crash_writes_nothing_even_when_the_history_is_
     let refused = history.change(&Author::user("alice"), "").set("nobody", "rate", 9).append();
     assert!(refused.is_err());
     history.close().unwrap();
-    let log = |files: BTreeMap<String, Vec<u8>>| -> BTreeMap<_, _> {
-        files.into_iter().filter(|(name, _)| name == "history" || name.starts_with("segment-")).collect()
-    };
     let after = storage.files();
     assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>(), "a file came or went");
-    assert!(log(before) == log(after), "a change that was refused left a trace");
+    assert!(is_same_log(&before, &after), "a change that was refused left a trace");
 }
 
 #[test]

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use flow_history::{
     About, At, Author, Component, Edit, History, Intent, Link, Map, Mark, MemoryStorage, Number, Operation,
-    Order, Path as Place, ROOT_ID, ROOT_KIND, Request, Scope, SecretRef, Seq, Slot, Step, Timestamp, Tuning,
-    Value,
+    Order, Part, Path as Place, ROOT_ID, ROOT_KIND, Request, Scope, SecretRef, Seq, Slot, Step, Timestamp,
+    Tuning, Value,
 };
 use flow_history_tests::{SeededClock, slots_of};
 
@@ -25,6 +25,7 @@ fn directory() -> PathBuf {
 
 fn open(storage: &MemoryStorage, clock: &Arc<SeededClock>) -> History {
     let mut tuning = Tuning::default();
+    tuning.seal = false;
     tuning.segment_bytes_first = 2 << 10;
     tuning.segment_bytes_max = 4 << 10;
     tuning.vouch_after = Duration::from_secs(3_600);
@@ -134,7 +135,7 @@ fn make() -> MemoryStorage {
             .append()
             .unwrap();
     }
-    history.restore(Scope::Flow, 2, &alice).unwrap();
+    history.restore(Part::Flow, 2, &alice).unwrap();
 
     let version = Seq(2);
     let marks = [

@@ -20,7 +20,7 @@ const DIRECTORY: &str = "FLOW_HISTORY_TEST_DIRECTORY";
 
 fn fill(history: &History, entries: usize) {
     let alice = Author::user("alice");
-    if history.at(At::Head).unwrap().is_empty() {
+    if history.at(At::Head).unwrap().is_empty().unwrap() {
         history.change(&alice, "").add(Component::new("pump", "processor")).append().unwrap();
     }
     for rate in 0..entries {

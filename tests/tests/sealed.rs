@@ -23,6 +23,7 @@ type Files = BTreeMap<String, Vec<u8>>;
 fn made(seed: u64, steps: usize) -> (Files, Chance) {
     let mut chance = Chance::new(seed);
     let mut tuning = Tuning::hostile();
+    tuning.seal = false;
     tuning.vouch_after = Duration::from_secs(3_600);
     tuning.derive_from_bytes = u64::MAX;
     let clock = SeededClock::new(seed);

@@ -309,7 +309,7 @@ fn buffered_entries_are_seen_at_once_and_durable_after_a_flush() {
     let history = History::options().durability(durability).open_storage(Arc::new(memory.clone())).unwrap();
     let told = append_from_many(&history, 30);
     assert_eq!(history.version().seq().0, 240);
-    assert_eq!(history.at(At::Head).unwrap().len(), 240, "what was accepted is seen");
+    assert_eq!(history.at(At::Head).unwrap().len().unwrap(), 240, "what was accepted is seen");
     history.flush().unwrap();
     let crashed =
         History::options().open_storage(Arc::new(MemoryStorage::with_files(memory.files()))).unwrap();

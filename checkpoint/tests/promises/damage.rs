@@ -2,9 +2,10 @@
 //! Method: every one of them, on files small enough for that.
 
 use flow_history_checkpoint::{About, Checkpoint, CheckpointError, Part, encode};
+use flow_history_flow::Flow;
 
 use crate::flows::{ABOUT, ATTACHMENT, Seeded, bytes_of, read_all, small, wide};
-use crate::forge::Forged;
+use crate::forge::{Forged, salted};
 
 #[test]
 fn every_flipped_bit_is_noticed() {
@@ -67,35 +68,38 @@ fn bytes_that_are_no_checkpoint_are_called_so() {
     assert!(Checkpoint::open(Vec::new()).is_err());
 }
 
-/// The page of another checkpoint in the place of the same page of this one, CRCs as they were there.
+/// The directory of another checkpoint in the place of that of this one, with its CRC.
 fn check_spliced(other: &About) {
     let flow = small();
     let (ours, theirs) = (bytes_of(&flow), encode(&flow, other, ATTACHMENT).unwrap());
     assert_eq!(ours.len(), theirs.len());
-    let (mine, other) = (Forged::from(&ours), Forged::from(&theirs));
-    let page = 124..124 + mine.pages[0].compressed.len();
-    assert_eq!(ours[page.clone()], theirs[page.clone()]);
-
-    // Page, directory and attachment of the other file under the header of this one.
-    let spliced = [&ours[..96], &theirs[96..104], &ours[104..120]].concat();
+    let spliced = [&ours[..104], &theirs[104..112], &ours[112..132]].concat();
     let crc = crc32fast::hash(&spliced);
-    let spliced = [&spliced, &crc.to_le_bytes()[..], &theirs[124..]].concat();
+    let spliced = [&spliced, &crc.to_le_bytes()[..], &theirs[136..]].concat();
     assert!(matches!(
         Checkpoint::open(spliced).unwrap_err(),
         CheckpointError::Damaged { part: Part::Directory, what: "its CRC does not match", .. }
     ));
+}
 
-    // The page alone: a directory made for this file that keeps the CRC that the page had in the other one.
-    let entry = page.end + 16;
-    let mut bytes = ours.clone();
-    bytes[entry..entry + 4].copy_from_slice(&theirs[entry..entry + 4]);
-    let directory = &bytes[page.end..page.end + 32 * other.pages.len()];
-    let salt =
-        [&ABOUT.history[..], &ABOUT.sequence.to_le_bytes(), &ABOUT.chain, &u32::MAX.to_le_bytes()].concat();
-    let crc = crc32fast::hash(&[&salt, directory].concat());
-    bytes[96..100].copy_from_slice(&crc.to_le_bytes());
-    let crc = crc32fast::hash(&bytes[..120]);
-    bytes[120..124].copy_from_slice(&crc.to_le_bytes());
+/// The first page of another checkpoint, CRC included, in the place of the first page of this one.
+fn check_foreign_page(flow: &Flow, other: &About) {
+    let theirs = encode(flow, other, ATTACHMENT).unwrap();
+    let (mut mine, other) = (Forged::from(&bytes_of(&small())), Forged::from(&theirs));
+    let page = mine.pages[0].clone();
+    mine.pages[0].compressed.clone_from(&other.pages[0].compressed);
+    mine.pages[0].raw_bytes = other.pages[0].raw_bytes;
+    let mut bytes = mine.to_bytes();
+    // The forger sums for this file; the entry of the other file has the sum that it had there.
+    let directory = bytes.len() - mine.attachment.0.len() - 56 * mine.pages.len();
+    let at = Forged::directory_of(&theirs) + 16;
+    bytes[directory + 16..directory + 20].copy_from_slice(&theirs[at..at + 4]);
+    let end = directory + 56 * mine.pages.len();
+    let crc = salted(u32::MAX, &bytes[directory..end]);
+    bytes[104..108].copy_from_slice(&crc.to_le_bytes());
+    let crc = crc32fast::hash(&bytes[..132]);
+    bytes[132..136].copy_from_slice(&crc.to_le_bytes());
+    assert!(page.raw_bytes > 0);
     assert!(matches!(
         Checkpoint::open(bytes).unwrap().to_flow().unwrap_err(),
         CheckpointError::Damaged { part: Part::Page(0), what: "its CRC does not match", .. }
@@ -104,9 +108,11 @@ fn check_spliced(other: &About) {
 
 #[test]
 fn a_page_of_another_checkpoint_does_not_pass() {
-    check_spliced(&About { history: [0x10; 16], ..ABOUT });
     check_spliced(&About { sequence: 41, ..ABOUT });
     check_spliced(&About { chain: [0x23; 32], ..ABOUT });
+    // The same content in another history; other content in this one.
+    check_foreign_page(&small(), &About { history: [0x10; 16], ..ABOUT });
+    check_foreign_page(&wide(3), &ABOUT);
 }
 
 #[test]
@@ -115,6 +121,6 @@ fn pages_that_changed_places_do_not_pass() {
     let forged = Forged::from(&bytes);
     let (one, two) = (forged.pages[0].compressed.len(), forged.pages[1].compressed.len());
     let mut swapped = bytes.clone();
-    swapped[124..124 + one + two].rotate_left(one);
+    swapped[136..136 + one + two].rotate_left(one);
     assert!(matches!(read_all(&swapped), Err(CheckpointError::Damaged { part: Part::Page(0), .. })));
 }

@@ -166,9 +166,7 @@ pub(crate) fn bytes_of(flow: &Flow) -> Vec<u8> {
 
 /// Everything that reading a whole checkpoint checks.
 pub(crate) fn read_all(bytes: &[u8]) -> Result<Flow, CheckpointError> {
-    let checkpoint = Checkpoint::open(bytes)?;
-    checkpoint.attachment()?;
-    checkpoint.to_flow()
+    Checkpoint::open(bytes)?.verify()
 }
 
 /// Equal down to slots, order of keys and names of sealed files, which the state hash leaves out.

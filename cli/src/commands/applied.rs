@@ -63,13 +63,16 @@ pub(crate) fn say(
             command,
             version: version.0,
             id: applied.version.to_string(),
-            taken: applied.taken.0,
+            taken: applied.taken.first().copied().unwrap_or_default().0,
             operations: applied.operations.len(),
             counts,
             take_back,
         });
     }
-    let did = format!("{command} of {}", in_words(history, applied.taken, out.zone())?);
+    let did = format!(
+        "{command} of {}",
+        in_words(history, applied.taken.first().copied().unwrap_or_default(), out.zone())?
+    );
     out.line(format!("{} is {did}", paint(STRONG, format!("version {}", paint(NUMBER, version)))))?;
     let names = Names::new([history.at(version)?, history.at(before)?]);
     let mut listed = difference;

@@ -130,7 +130,7 @@ fn traced(history: &History, stamped: &str, out: &mut Output) -> Result<FlowVers
         out.json_line(&ProvenanceLine { r#type: "provenance", provenance: &provenance, version })?;
     }
     say(stamped, out)?;
-    let size = id.as_bytes().len();
+    let size = id.to_bytes().len();
     say(&format!("\nIts flowVersion, {size} bytes, is {}.", in_words(history, id.seq(), out.zone())?), out)?;
     let (then, now) = (history.at(id)?, history.at(history.version())?);
     let component = text("component");

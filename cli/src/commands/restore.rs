@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use flow_history::Scope;
+use flow_history::Part;
 
 use super::applied::{self, command_line};
 use crate::failure::{Exit, Failure};
@@ -40,7 +40,7 @@ impl Restore {
             let message = format!("the flow already is as it was at version {}", version.seq());
             return Err(Failure::new(Exit::NothingToUndo, message).hint("nothing was appended"));
         }
-        let applied = history.restore(Scope::Flow, version, &self.operator.author())?;
+        let applied = history.restore(Part::Flow, version, &self.operator.author())?;
         applied::say("restore", &history, &applied, &command_line("undo", &self.dir, &[]), out)?;
         history.close()?;
         Ok(Exit::Ok)

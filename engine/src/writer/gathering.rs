@@ -4,16 +4,17 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flow_history_flow::splice_long_texts;
 use flow_history_replay::{
-    Body, Chain, EncodeError, FRAME_ENTRIES_MAX, FRAME_HEADER_BYTES, FlowVersionId, Header, Intent,
-    PAYLOAD_BYTES_MAX, PushError, Pushed, SegmentReason, Seq, State, content_of,
+    Body, Chain, ENTRY_BYTES_MAX, EncodeError, FRAME_ENTRIES_MAX, FRAME_HEADER_BYTES, FlowVersionId, Header,
+    Intent, PAYLOAD_BYTES_MAX, PushError, Pushed, SegmentReason, Seq, State, content_of,
 };
 use parking_lot::MutexGuard;
 
 use super::{Durability, HeadInfo, Writer};
 use crate::active_segment::Beginning;
 use crate::group::{Failure, Group, Ticket};
-use crate::{Author, Error, Mark};
+use crate::{Author, Error, Mark, Operation};
 
 /// A group's frame is closed to new members when it has this many bytes.
 const GROUP_BYTES: usize = 1 << 20;
@@ -100,6 +101,15 @@ enum Taken {
     Before(FlowVersionId),
 }
 
+/// What is kept of an entry until it is durable.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    /// What takes it back, and what undo needs.
+    Inverses,
+    /// Nothing: should it be refused, the state is read back from the files.
+    Nothing,
+}
+
 impl Building {
     /// Whether anything waits for a leader.
     pub(super) fn has_gathered(&self) -> bool {
@@ -146,7 +156,7 @@ impl Writer {
         let before = Savepoint::of(&building);
         let mut ids = Vec::with_capacity(drafts.len());
         for draft in drafts {
-            match self.push(&mut building, draft) {
+            match self.push(&mut building, draft, Keep::Inverses) {
                 Ok(Taken::New(id) | Taken::Before(id)) => ids.push(id),
                 Err(error) => {
                     before.return_to(&mut building);
@@ -209,7 +219,7 @@ impl Writer {
             self.flush()?;
             building = self.enter()?;
         }
-        let id = match self.push(&mut building, draft)? {
+        let id = match self.push(&mut building, draft, Keep::Nothing)? {
             Taken::New(id) => id,
             Taken::Before(id) => return Ok(id),
         };
@@ -219,8 +229,8 @@ impl Writer {
 
     /// Lets entries that were just pushed be buffered: visible now, and on the disk within the delay.
     fn let_buffered(&self, mut building: MutexGuard<'_, Building>, max_delay: Duration) {
-        // Nobody waits for a buffered entry: should it be refused later, the state is read back from the files. Keeping
-        // what takes each one back would cost more than the rest of the append.
+        // Nobody waits for a buffered entry: should it be refused later, the state is read back from the files. What a
+        // mark or entries that came together kept is let go of.
         building.pending.clear();
         self.close_full_group(&mut building);
         // Every entry is covered by a flush that begins after it came and within the delay.
@@ -243,7 +253,8 @@ impl Writer {
             let (waiting, max) = (building.waiting_bytes, self.tuning.in_flight_bytes_max);
             return Err(Error::Busy { waiting, max });
         }
-        let id = match self.push(&mut building, draft)? {
+        let keep = if self.is_buffered() { Keep::Nothing } else { Keep::Inverses };
+        let id = match self.push(&mut building, draft, keep)? {
             Taken::New(id) => id,
             Taken::Before(id) => {
                 // The first request may still be on its way to the disk; this one is answered when it has arrived, and
@@ -298,7 +309,7 @@ impl Writer {
     }
 
     /// Validates an entry, applies it and puts its bytes into the open group; or leaves everything as it was.
-    fn push(&self, building: &mut Building, draft: Draft) -> Result<Taken, Error> {
+    fn push(&self, building: &mut Building, draft: Draft, keep: Keep) -> Result<Taken, Error> {
         if let Some(key) = &draft.header.idempotency_key
             && let Some(first) = building.state.keys.get(key)
         {
@@ -318,7 +329,7 @@ impl Writer {
             _ => {}
         }
         let before = Savepoint::of(building);
-        let pushed = self.push_opened_mark(building).and_then(|()| push_entry(building, draft));
+        let pushed = self.push_opened_mark(building).and_then(|()| push_entry(building, draft, keep));
         if pushed.is_err() {
             // A refused entry leaves no trace, not even of the mark that was to stand before it.
             before.return_to(building);
@@ -335,7 +346,7 @@ impl Writer {
         let author = Arc::new(Author::system("flow-history"));
         let header = Header::new(author, Intent::Mark, self.clock.now());
         let body = Body::Mark(Mark::Opened { random: self.clock.random() });
-        push_entry(building, Draft { header, body, expected: None, planned_on: None })?;
+        push_entry(building, Draft { header, body, expected: None, planned_on: None }, Keep::Inverses)?;
         building.needs_opened = false;
         Ok(())
     }
@@ -366,13 +377,38 @@ impl Writer {
     }
 }
 
-fn push_entry(building: &mut Building, draft: Draft) -> Result<FlowVersionId, Error> {
-    let Draft { mut header, body, expected, .. } = draft;
+fn push_entry(building: &mut Building, draft: Draft, keep: Keep) -> Result<FlowVersionId, Error> {
+    let Draft { mut header, mut body, expected, .. } = draft;
+    // A repeated request is known by its content, which must not depend on what it was made of.
+    if let (Body::Change(operations), None) = (&mut body, &header.idempotency_key) {
+        splice_long_texts(operations, &building.state.flow);
+    }
     header.expected_base = expected.map(|expected| expected.seq());
-    let open = &mut building.open;
+    let (state, open) = (&mut building.state, &mut building.open);
+    if open.entries >= FRAME_ENTRIES_MAX {
+        let (part, max) = ("entries together", FRAME_ENTRIES_MAX as usize);
+        return Err(Error::Header(EncodeError::TooMany { part, max }));
+    }
+    if let Body::Change(operations) = &mut body {
+        for operation in operations {
+            if let Operation::Add { component, .. } = operation
+                && let Some(component) = Arc::get_mut(component)
+            {
+                state.vocabulary.share_names(component);
+            }
+        }
+    }
     let start = open.frame.len();
     open.frame.extend([0; 4]);
-    let pushed = match building.state.push(&mut header, &body, &mut open.frame) {
+    // Any entry fits beside what a group holds that still takes members; only what is put together may be too much.
+    let for_good =
+        keep == Keep::Nothing && start <= FRAME_HEADER_BYTES + PAYLOAD_BYTES_MAX - ENTRY_BYTES_MAX - 4;
+    let pushed = if for_good {
+        state.push_for_good(&mut header, &body, &mut open.frame).map(|id| (id, None))
+    } else {
+        state.push(&mut header, &body, &mut open.frame).map(|pushed| (pushed.id, Some(pushed)))
+    };
+    let (id, pushed) = match pushed {
         Ok(pushed) => pushed,
         Err(error) => {
             open.frame.truncate(start);
@@ -388,21 +424,19 @@ fn push_entry(building: &mut Building, draft: Draft) -> Result<FlowVersionId, Er
     if let Some(place) = open.frame.get_mut(start..start + 4) {
         place.copy_from_slice(&length.to_le_bytes());
     }
-    if open.entries >= FRAME_ENTRIES_MAX || open.frame.len() > FRAME_HEADER_BYTES + PAYLOAD_BYTES_MAX {
-        open.frame.truncate(start);
-        building.state.take_back(pushed);
-        let (part, max) = match open.entries {
-            FRAME_ENTRIES_MAX.. => ("entries together", FRAME_ENTRIES_MAX as usize),
-            _ => ("bytes together", PAYLOAD_BYTES_MAX),
-        };
-        return Err(Error::Header(EncodeError::TooMany { part, max }));
+    if let Some(pushed) = pushed {
+        if open.frame.len() > FRAME_HEADER_BYTES + PAYLOAD_BYTES_MAX {
+            open.frame.truncate(start);
+            state.take_back(pushed);
+            let (part, max) = ("bytes together", PAYLOAD_BYTES_MAX);
+            return Err(Error::Header(EncodeError::TooMany { part, max }));
+        }
+        let kept = (open.frame.len() - start <= RECENT_BYTES).then_some((header, body));
+        building.pending.push_back(PushedEntry { pushed, kept });
     }
     open.entries += 1;
     building.waiting_bytes += open.frame.len() - start;
     building.dirty = true;
-    let id = pushed.id;
-    let kept = (open.frame.len() - start <= RECENT_BYTES).then_some((header, body));
-    building.pending.push_back(PushedEntry { pushed, kept });
     Ok(id)
 }
 

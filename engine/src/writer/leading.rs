@@ -154,6 +154,7 @@ impl Writer {
             true,
         )?;
         self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.appended_bytes.fetch_add(taken.frame.len() as u64, Ordering::Relaxed);
         self.log_bytes.store(segment.log_bytes(), Ordering::Relaxed);
         telemetry::appended(taken.entries, segment.log_bytes());
         Ok(())

@@ -33,6 +33,7 @@ use crate::{Clock, Error};
 pub(crate) use self::gathering::Draft;
 use self::gathering::{Building, OpenGroup};
 use self::tending::CheckpointDue;
+pub(crate) use self::tending::CheckpointPlan;
 
 /// When an append returns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -68,9 +69,13 @@ pub(crate) struct Writer {
     segment: Mutex<ActiveSegment>,
     recent: Mutex<VecDeque<Recent>>,
     log_bytes: AtomicU64,
+    /// Bytes of log that there were when it was opened, and all that were appended since.
+    appended_bytes: AtomicU64,
     syncs: AtomicU64,
     checkpoint: Mutex<CheckpointDue>,
     on_checkpoint_due: OnceLock<Box<dyn Fn(State) + Send + Sync>>,
+    on_segment_full: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    on_closed: OnceLock<Box<dyn Fn() + Send + Sync>>,
     /// Reads the state back from the files, where it was not kept.
     read_back: OnceLock<ReadBack>,
     background: Background,
@@ -152,14 +157,19 @@ impl Writer {
             segment: Mutex::new(start.segment),
             recent: Mutex::default(),
             log_bytes: AtomicU64::new(log_bytes),
+            appended_bytes: AtomicU64::new(log_bytes),
             syncs: AtomicU64::new(0),
             checkpoint: Mutex::new(CheckpointDue {
                 last_seq: start.last_checkpoint.0,
-                last_log_bytes: log_bytes,
-                last_bytes: start.last_checkpoint.1,
+                kept: start.last_checkpoint.0,
+                rolling: None,
+kept_at: log_bytes,
+                kept_bytes: start.last_checkpoint.1,
                 under_way: false,
             }),
             on_checkpoint_due: OnceLock::new(),
+            on_segment_full: OnceLock::new(),
+            on_closed: OnceLock::new(),
             read_back: OnceLock::new(),
             background: Background::new(),
             vouching: AtomicBool::new(false),
@@ -181,6 +191,16 @@ impl Writer {
     /// Says what is done, on the thread that made an entry durable, when a checkpoint is due.
     pub(crate) fn when_checkpoint_due(&self, act: impl Fn(State) + Send + Sync + 'static) {
         let _ = self.on_checkpoint_due.set(Box::new(act));
+    }
+
+    /// Says what is done, on the thread that made an entry durable, when a segment is full.
+    pub(crate) fn when_segment_full(&self, act: impl Fn() + Send + Sync + 'static) {
+        let _ = self.on_segment_full.set(Box::new(act));
+    }
+
+    /// Says what is done once the last frame of a history that closes is durable.
+    pub(crate) fn when_closed(&self, act: impl Fn() + Send + Sync + 'static) {
+        let _ = self.on_closed.set(Box::new(act));
     }
 
     /// Says how the state is read back after entries were refused that nothing was kept of.
@@ -212,6 +232,10 @@ impl Writer {
 
     pub(crate) fn log_bytes(&self) -> u64 {
         self.log_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn appended_bytes(&self) -> u64 {
+        self.appended_bytes.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_buffered(&self) -> bool {

@@ -11,22 +11,34 @@ use crate::active_segment::{Beginning, fill_new};
 
 /// When the next checkpoint is due.
 pub(super) struct CheckpointDue {
+    /// The newest one, kept or not.
     pub(super) last_seq: Seq,
-    pub(super) last_log_bytes: u64,
-    pub(super) last_bytes: u64,
+    /// The newest one that is kept, its bytes, and how much had been appended then.
+    pub(super) kept: Seq,
+    pub(super) kept_bytes: u64,
+    pub(super) kept_at: u64,
+    /// The one that the next one replaces.
+    pub(super) rolling: Option<Seq>,
     pub(super) under_way: bool,
+}
+
+/// What is to become of a checkpoint that is due.
+pub(crate) struct CheckpointPlan {
+    /// Whether it stays; otherwise the next one takes its place.
+    pub(crate) keep: bool,
+    /// The one whose pages it may share.
+    pub(crate) basis: Seq,
+    /// The one that goes once it is written.
+    pub(crate) replaces: Option<Seq>,
 }
 
 impl Writer {
     pub(super) fn checkpoint_if_due(&self, state: &State) -> Option<State> {
         let mut due = self.checkpoint.lock();
-        let log_bytes = self.log_bytes();
         let entries = state.seq.0.saturating_sub(due.last_seq.0);
-        let bytes = log_bytes.saturating_sub(due.last_log_bytes);
         let is_due = !due.under_way
-            && log_bytes >= self.tuning.derive_from_bytes
-            && entries >= self.tuning.checkpoint_entries
-            && bytes >= due.last_bytes.saturating_mul(self.tuning.checkpoint_bytes_factor);
+            && self.appended_bytes() >= self.tuning.derive_from_bytes
+            && entries >= self.tuning.checkpoint_entries;
         if !is_due || self.on_checkpoint_due.get().is_none() {
             return None;
         }
@@ -34,20 +46,34 @@ impl Writer {
         Some(state.clone())
     }
 
+    /// What is to become of the checkpoint that is written now. So many bytes of log are worth one that stays as it has
+    /// bytes itself, times a factor; between those one follows the head, so that opening is quick.
+    pub(crate) fn plan_checkpoint(&self) -> CheckpointPlan {
+        let due = self.checkpoint.lock();
+        let bytes = self.appended_bytes().saturating_sub(due.kept_at);
+        let worth = due.kept_bytes.saturating_mul(self.tuning.checkpoint_bytes_percent) / 100;
+        CheckpointPlan { keep: bytes >= worth, basis: due.kept, replaces: due.rolling }
+    }
+
     /// Notes that a checkpoint was written, or that it could not be.
-    pub(crate) fn checkpoint_done(&self, written: Option<(Seq, u64)>) {
+    pub(crate) fn checkpoint_done(&self, plan: &CheckpointPlan, written: Option<(Seq, u64)>) {
         let mut due = self.checkpoint.lock();
         due.under_way = false;
-        due.last_log_bytes = self.log_bytes();
-        if let Some((seq, bytes)) = written {
-            due.last_seq = seq;
-            due.last_bytes = bytes;
+        let Some((seq, bytes)) = written else { return };
+        due.last_seq = seq;
+        due.rolling = (!plan.keep).then_some(seq);
+        if plan.keep {
+            (due.kept, due.kept_bytes, due.kept_at) = (seq, bytes, self.appended_bytes());
         }
     }
 
-    /// Makes the next segment ready, and writes a frame that vouches when nothing else was written for a while.
+    /// Makes the next segment ready, has full ones sealed, and writes a frame that vouches when nothing else was written
+    /// for a while.
     pub(super) fn tend(&self) {
         let mut segment = self.segment.lock();
+        if segment.take_filled() {
+            self.seal_soon();
+        }
         if segment.wants_prepared() {
             let (file, bytes) = segment.next_to_prepare();
             drop(segment);
@@ -68,6 +94,20 @@ impl Writer {
                 }
             });
         }
+    }
+
+    /// Has full segments sealed when there is time for it.
+    pub(crate) fn seal_soon(&self) {
+        if let Some(act) = self.on_segment_full.get().filter(|_| self.tuning.seal) {
+            act();
+        }
+    }
+
+    /// Notes that a segment was sealed, and what it takes now.
+    pub(crate) fn sealed(&self, raw_bytes: u64, sealed_bytes: u64) {
+        let mut segment = self.segment.lock();
+        segment.sealed(raw_bytes, sealed_bytes);
+        self.log_bytes.store(segment.log_bytes(), Ordering::Relaxed);
     }
 
     /// Writes, without syncing, a frame that only says what is durable: the kernel or the next sync makes it so.
@@ -120,7 +160,12 @@ impl Writer {
                 .append((FrameKind::Closed, 0, seq), &mut frame, durable, &chain, beginning, true)
                 .and_then(|()| segment.close(durable));
             self.log_bytes.store(segment.log_bytes(), Ordering::Relaxed);
+            drop(segment);
             result = closed.map_err(|failed| self.failure_of(&failed).to_error());
+            if let Some(act) = self.on_closed.get().filter(|_| result.is_ok() && self.tuning.seal) {
+                // What cannot be sealed takes more room, and nothing else.
+                act();
+            }
         }
         self.advanced.notify_all();
         drop(self.lock.lock().take());

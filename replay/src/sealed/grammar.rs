@@ -189,6 +189,14 @@ fn operation<P: Passage>(p: &mut P) -> Result<(), Broken> {
                 0 => value(p),
                 1 => p.integer(Ints::Place).and_then(|_| value(p)),
                 2 => Ok(()),
+                3 => {
+                    p.fixed(8, Texts::Fixed)?;
+                    (0..p.integer(Ints::Items)?).try_for_each(|_| {
+                        p.integer(Ints::Place)?;
+                        p.integer(Ints::Place)?;
+                        p.text(Ints::TextBytes, Texts::Text)
+                    })
+                }
                 _ => unknown("an edit is of no known kind"),
             }
         }

@@ -1,0 +1,126 @@
+//! What somebody may see of a version.
+
+use std::sync::Arc;
+
+use flow_history_flow::{Component, ComponentId, Slot};
+use flow_history_replay::{Author, Intent, Seq};
+
+use crate::authorizer::{Authorizer, Decision, Question};
+use crate::policy::{Action, Policies};
+use crate::{Error, View};
+
+/// A flow at a version as somebody may see it, by the policies of that version: what they may not read is there as a
+/// stub, so that counts stay right. Whoever wants to know what was removed looks at the version before, where the
+/// policies stand that it had last.
+#[derive(Clone)]
+pub struct Seen {
+    view: View,
+    author: Author,
+    authorizer: Option<Arc<dyn Authorizer>>,
+}
+
+/// A component, or that there is one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Sight {
+    /// All of it.
+    Whole(Arc<Component>),
+    /// That it is there.
+    Redacted(Stub),
+}
+
+/// That there is a component, and nothing of what is in it: not its id, its kind or where it is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub struct Stub {
+    /// Its number within the history, by which two stubs can be told apart.
+    pub slot: Slot,
+}
+
+impl Seen {
+    pub(crate) fn new(view: View, author: Author, authorizer: Option<Arc<dyn Authorizer>>) -> Self {
+        Self { view, author, authorizer }
+    }
+
+    /// The number of the version.
+    #[must_use]
+    pub fn seq(&self) -> Seq {
+        self.view.seq()
+    }
+
+    /// The number of components, those that may not be seen counted.
+    ///
+    /// # Errors
+    /// As [`View::component`].
+    pub fn len(&self) -> Result<usize, Error> {
+        self.view.len()
+    }
+
+    /// Whether there is no component.
+    ///
+    /// # Errors
+    /// As [`View::component`].
+    pub fn is_empty(&self) -> Result<bool, Error> {
+        self.view.is_empty()
+    }
+
+    /// The component with this id, where there is one.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] where its policy refuses rather than redacts; as [`View::component`].
+    pub fn component(&self, id: &str) -> Result<Option<Sight>, Error> {
+        let Some(component) = self.view.component(id)? else { return Ok(None) };
+        let mut policies = Policies::new(self.view.flow()?, self.view.seq());
+        match self.decision(&component, &mut policies) {
+            Decision::Allow => Ok(Some(Sight::Whole(component))),
+            Decision::Redact => Ok(Some(self.stub(&component))),
+            Decision::Deny { reason } => {
+                let id: &ComponentId = &component.id;
+                let policy = policies.in_force(id, Action::Read);
+                let denial = crate::Denial::new(&self.question(id, policy.as_deref()), reason);
+                Err(Error::Denied { denial: Box::new(denial), entries: Vec::new() })
+            }
+        }
+    }
+
+    /// All components, in order; what may not be seen as stubs.
+    ///
+    /// # Errors
+    /// As [`View::component`].
+    pub fn components(&self) -> Result<Vec<Sight>, Error> {
+        let mut policies = Policies::new(self.view.flow()?, self.view.seq());
+        let components = self.view.components()?;
+        let sight = |component: Arc<Component>| match self.decision(&component, &mut policies) {
+            Decision::Allow => Sight::Whole(component),
+            _ => self.stub(&component),
+        };
+        Ok(components.into_iter().map(sight).collect())
+    }
+
+    fn question<'q>(
+        &'q self,
+        component: &'q ComponentId,
+        policy: Option<&'q crate::EffectivePolicy>,
+    ) -> Question<'q> {
+        Question {
+            principal: &self.author,
+            action: Action::Read,
+            component,
+            policy,
+            as_of: self.view.seq(),
+            intent: Intent::Mark,
+        }
+    }
+
+    fn decision(&self, component: &Component, policies: &mut Policies<'_>) -> Decision {
+        let Some(authorizer) = &self.authorizer else { return Decision::Allow };
+        let policy = policies.in_force(&component.id, Action::Read);
+        authorizer.decide(&self.question(&component.id, policy.as_deref()))
+    }
+
+    fn stub(&self, component: &Component) -> Sight {
+        Sight::Redacted(Stub {
+            slot: self.view.flow().ok().and_then(|flow| flow.slot(&component.id)).unwrap_or_default(),
+        })
+    }
+}

@@ -1,0 +1,157 @@
+//! Reading entries backwards, each with its inverse and the flow before it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use flow_history_flow::{Flow, Operation};
+use flow_history_replay::{Body, Entry, Header, Intent, Link, Seq, taken_by};
+
+use crate::{Error, History};
+
+/// Entries that are folded at once: whoever walks backwards soon wants the one before.
+const FOLDED_AT_ONCE: u64 = 256;
+
+/// An entry and what takes it back.
+pub(super) struct Known {
+    pub(super) entry: Arc<Entry>,
+    pub(super) inverses: Arc<Vec<Operation>>,
+    before: Option<Flow>,
+}
+
+/// The entries up to a head, read as they are asked for: the newest from memory, others from the log.
+pub(super) struct Entries<'h> {
+    history: &'h History,
+    head: Seq,
+    flow: Flow,
+    known: HashMap<Seq, Arc<Known>>,
+    flushed: bool,
+}
+
+impl Known {
+    pub(super) fn seq(&self) -> Seq {
+        self.entry.seq
+    }
+
+    pub(super) fn header(&self) -> &Header {
+        &self.entry.header
+    }
+
+    pub(super) fn operations(&self) -> &[Operation] {
+        match &self.entry.body {
+            Body::Change(operations) => operations,
+            _ => &[],
+        }
+    }
+
+    pub(super) fn is_change(&self) -> bool {
+        matches!(self.entry.body, Body::Change(_))
+    }
+
+    /// The entries that it took, where it is an undo or a redo.
+    pub(super) fn taken(&self) -> impl Iterator<Item = Seq> {
+        self.header().links.iter().filter_map(|link: &Link| taken_by(self.header().intent, link))
+    }
+
+    /// The author whose unit it is.
+    pub(super) fn owner(&self) -> Arc<str> {
+        let header = self.header();
+        header.beneath.as_ref().map_or_else(|| Arc::clone(&header.author.id), |b| Arc::clone(&b.owner))
+    }
+}
+
+impl<'h> Entries<'h> {
+    /// Those of a history up to the entry that made this flow.
+    pub(super) fn new(history: &'h History, head: Seq, flow: Flow) -> Self {
+        Self { history, head, flow, known: HashMap::new(), flushed: false }
+    }
+
+    /// An entry.
+    pub(super) fn get(&mut self, seq: Seq) -> Result<Arc<Known>, Error> {
+        if seq == Seq::ZERO || seq > self.head {
+            return Err(Error::UnknownVersion { asked: seq, head: self.head });
+        }
+        if let Some(known) = self.at_hand(seq) {
+            return Ok(known);
+        }
+        if !self.flushed {
+            // What is on a stack may still be on its way to the disk.
+            self.flushed = true;
+            if let Ok(writer) = self.history.writer() {
+                writer.flush()?;
+            }
+            if let Some(known) = self.at_hand(seq) {
+                return Ok(known);
+            }
+        }
+        self.fold_up_to(seq)?;
+        self.known.get(&seq).cloned().ok_or(Error::UnknownVersion { asked: seq, head: self.head })
+    }
+
+    fn at_hand(&mut self, seq: Seq) -> Option<Arc<Known>> {
+        if let Some(known) = self.known.get(&seq) {
+            return Some(Arc::clone(known));
+        }
+        let recent = self.history.writer().ok()?.recent(seq)?;
+        let known = Arc::new(Known { entry: recent.entry, inverses: recent.inverses, before: None });
+        self.known.insert(seq, Arc::clone(&known));
+        Some(known)
+    }
+
+    fn fold_up_to(&mut self, seq: Seq) -> Result<(), Error> {
+        let files = self.history.files();
+        let mut replay = files.replay_from(Seq(seq.0.saturating_sub(FOLDED_AT_ONCE)))?;
+        while replay.state().seq < seq {
+            let before = replay.state().flow.clone();
+            let Some((entry, pushed)) = files.next_step(&mut replay)? else { break };
+            let (entry, inverses) = (Arc::new(entry), Arc::new(pushed.inverses));
+            self.known.insert(entry.seq, Arc::new(Known { entry, inverses, before: Some(before) }));
+        }
+        files.count(&replay);
+        Ok(())
+    }
+
+    /// The flow before an entry: rolled back from the head where all entries since are at hand.
+    pub(super) fn before(&mut self, seq: Seq) -> Result<Flow, Error> {
+        if let Some(before) = self.known.get(&seq).and_then(|known| known.before.clone()) {
+            return Ok(before);
+        }
+        let mut flow = self.flow.clone();
+        let mut at = self.head;
+        while at >= seq {
+            let Some(known) = self.at_hand(at) else { break };
+            if flow.apply_all(known.inverses.iter()).is_err() {
+                break;
+            }
+            match at.previous() {
+                Some(previous) if at > seq => at = previous,
+                _ => return Ok(flow),
+            }
+        }
+        // What was at hand without its flow is read again with it.
+        self.known.remove(&seq);
+        if let Ok(writer) = self.history.writer() {
+            writer.flush()?;
+        }
+        self.fold_up_to(seq)?;
+        let folded = self.known.get(&seq).and_then(|known| known.before.clone());
+        folded.ok_or(Error::UnknownVersion { asked: seq, head: self.head })
+    }
+
+    /// The flow after an entry.
+    pub(super) fn after(&mut self, known: &Known) -> Result<Flow, Error> {
+        let mut flow = self.before(known.seq())?;
+        flow.apply_all(known.operations())?;
+        Ok(flow)
+    }
+
+    /// The entry that made the change which an undo or a redo took or did again.
+    pub(super) fn root(&mut self, known: &Arc<Known>) -> Result<Arc<Known>, Error> {
+        let mut known = Arc::clone(known);
+        while matches!(known.header().intent, Intent::Undo | Intent::Redo) {
+            // INVARIANT: what was taken is older, so that this ends.
+            let Some(taken) = known.taken().find(|taken| *taken < known.seq()) else { break };
+            known = self.get(taken)?;
+        }
+        Ok(known)
+    }
+}

@@ -1,0 +1,133 @@
+//! The operations that take entries back from the flow as it is now, and what is in the way.
+
+use std::sync::Arc;
+
+use flow_history_flow::{
+    Component, ComponentId, Conflict, Flow, Merged, Operation, Slot, Step, Terms, merge_among,
+};
+use flow_history_replay::{Link, Seq};
+
+use super::entries::{Entries, Known};
+use crate::Error;
+
+/// What taking something back, or restoring it, comes to.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Taking {
+    pub(super) operations: Vec<Operation>,
+    pub(super) conflicts: Vec<Conflict>,
+    pub(super) dependents: Vec<ComponentId>,
+}
+
+impl Taking {
+    pub(super) fn add(&mut self, merged: Merged) {
+        self.operations.extend(merged.operations);
+        self.conflicts.extend(merged.conflicts);
+        self.dependents.extend(merged.dependents);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.operations.is_empty() && self.conflicts.is_empty()
+    }
+}
+
+/// The operations that take these entries, the newest first, back from a flow. Costs their size, and where others came
+/// after them the way to the flow that they met.
+pub(super) fn take_back(
+    units: &[Arc<Known>],
+    (head, now): (Seq, &Flow),
+    terms: &Terms,
+    entries: &mut Entries,
+) -> Result<Taking, Error> {
+    let mut taking = Taking::default();
+    let mut flow = now.clone();
+    let mut newest = Some(head);
+    let free = terms.left_out.is_empty() && terms.renamed.is_empty();
+    for unit in units {
+        let nothing_since = newest == Some(unit.seq());
+        newest = newest.filter(|_| nothing_since).and_then(Seq::previous);
+        if free && (nothing_since || is_unchanged_since(unit, &flow)) {
+            flow.apply_all(unit.inverses.iter())?;
+            taking.operations.extend(unit.inverses.iter().cloned());
+        } else {
+            let (before, after) = (entries.before(unit.seq())?, entries.after(unit)?);
+            if free && let Some(taken) = taken_exactly(unit, (&before, &after), &flow) {
+                flow = taken;
+                taking.operations.extend(unit.inverses.iter().cloned());
+                continue;
+            }
+            let ids = unit.operations().iter().map(Operation::id);
+            let merged = merge_among(&after, &before, &flow, ids, terms);
+            flow.apply_all(&merged.operations)?;
+            taking.add(merged);
+        }
+    }
+    Ok(taking)
+}
+
+/// The flow without a unit, where everything that it touched is as it left it.
+fn taken_exactly(unit: &Known, (before, after): (&Flow, &Flow), now: &Flow) -> Option<Flow> {
+    let same = |id: &ComponentId| now.component(id) == after.component(id) && now.slot(id) == after.slot(id);
+    if !unit.operations().iter().all(|operation| same(operation.id())) {
+        return None;
+    }
+    let mut flow = now.clone();
+    flow.apply_all(unit.inverses.iter()).ok()?;
+    is_whole(unit, now, &flow, Some(before)).then_some(flow)
+}
+
+/// Whether a unit can be taken back by its inverse as it is: whoever takes it back and does it again is where they were,
+/// and nobody came to depend on it. An answer of no says nothing yet.
+fn is_unchanged_since(unit: &Known, now: &Flow) -> bool {
+    // In a list somebody else's element may stand where the unit's stood, and be as good as its own.
+    let in_list = |operation: &Operation| match operation {
+        Operation::Set { path, .. } => path.steps.iter().any(|step| matches!(step, Step::Index(_))),
+        _ => false,
+    };
+    if unit.operations().iter().any(in_list) {
+        return false;
+    }
+    let mut flow = now.clone();
+    if flow.apply_all(unit.inverses.iter()).is_err() || !is_whole(unit, now, &flow, None) {
+        return false;
+    }
+    flow.apply_all(unit.operations()).is_ok()
+        && unit.operations().iter().all(|operation| {
+            let id = operation.id();
+            now.component(id) == flow.component(id) && now.slot(id) == flow.slot(id)
+        })
+}
+
+/// Whether no wire is left behind by what goes, and every wire that comes back leads from something to something; but for
+/// those that led nowhere before the unit already, where that is known.
+fn is_whole(unit: &Known, now: &Flow, then: &Flow, before: Option<&Flow>) -> bool {
+    let led_nowhere = |end: &ComponentId| before.is_some_and(|before| before.component(end).is_none());
+    let was_loose = |wire: &Component, end: &ComponentId| {
+        let wire = before.and_then(|before| before.component(&wire.id));
+        wire.is_some_and(|wire| wire.ends().any(|other| other == end))
+    };
+    unit.inverses.iter().all(|inverse| match inverse {
+        Operation::Remove { id } => {
+            now.attached(id).all(|wire| then.component(&wire.id).is_none() || was_loose(wire, id))
+        }
+        Operation::Add { component, .. } => {
+            component.ends().all(|end| then.component(end).is_some() || led_nowhere(end))
+        }
+        _ => true,
+    })
+}
+
+/// The links that say which new slots hold components that had another id before.
+pub(super) fn same_components(operations: &[Operation], now: &Flow, then: &Flow, terms: &Terms) -> Vec<Link> {
+    let mut next = now.next_slot().0;
+    let mut links = Vec::new();
+    for operation in operations {
+        let Operation::Add { component, slot: None } = operation else { continue };
+        let new = Slot(next);
+        next += 1;
+        let old = terms.renamed.iter().find(|(_, other)| **other == component.id);
+        if let Some(old) = old.and_then(|(id, _)| then.slot(id)) {
+            links.push(Link::SameComponent { old, new });
+        }
+    }
+    links
+}

@@ -1,0 +1,171 @@
+//! A persistent index: from the hash of an id to the slot of its component.
+//!
+//! A radix tree over the low bits of the hash, whose leaves are short rows of a tag, the high bits of the hash, and a slot:
+//! eight bytes for each component, where a map that holds its keys takes 24 and the key's text besides. Whoever looks says
+//! which slot is the one: the component is at hand there, and is needed next anyway.
+
+use std::sync::Arc;
+
+use crate::Slot;
+
+const BITS: u32 = 5;
+const WIDTH: usize = 1 << BITS;
+/// A leaf that grows beyond this becomes a branch: four cache lines at most are scanned.
+const LEAF_MAX: usize = 32;
+/// Below so many branches there are leaves, however long: the bits that ways are taken from are used up.
+const HEIGHT_MAX: u32 = 6;
+
+/// Slots by the hash of something. A clone is O(1) and shares everything.
+#[derive(Clone, Default)]
+pub(crate) struct Index {
+    root: Node,
+}
+
+#[derive(Clone, Default)]
+enum Node {
+    #[default]
+    Empty,
+    Branch(Arc<[Node; WIDTH]>),
+    Leaf(Arc<[Tagged]>),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Tagged {
+    /// The high half of the hash.
+    tag: u32,
+    /// The low half, that says the way, is not kept: the slot's component has it again.
+    slot: Slot,
+}
+
+fn tag(hash: u64) -> u32 {
+    (hash >> 32) as u32
+}
+
+fn way(hash: u64, depth: u32) -> usize {
+    (hash >> (depth * BITS)) as usize % WIDTH
+}
+
+impl Index {
+    /// The slot with this hash that is the one.
+    pub(crate) fn find(&self, hash: u64, mut is_it: impl FnMut(Slot) -> bool) -> Option<Slot> {
+        let (mut node, mut depth) = (&self.root, 0);
+        loop {
+            match node {
+                Node::Empty => return None,
+                Node::Branch(branch) => node = branch.get(way(hash, depth))?,
+                Node::Leaf(leaf) => {
+                    let tag = tag(hash);
+                    return leaf
+                        .iter()
+                        .find(|tagged| tagged.tag == tag && is_it(tagged.slot))
+                        .map(|tagged| tagged.slot);
+                }
+            }
+            depth += 1;
+        }
+    }
+
+    /// Adds a slot; `hash_of` gives the hash of a slot that was added before.
+    pub(crate) fn insert(&mut self, hash: u64, slot: Slot, hash_of: impl Fn(Slot) -> u64) {
+        let (mut node, mut depth) = (&mut self.root, 0);
+        let new = Tagged { tag: tag(hash), slot };
+        loop {
+            if let Node::Leaf(leaf) = node
+                && leaf.len() >= LEAF_MAX
+                && depth < HEIGHT_MAX
+            {
+                *node = split(leaf, depth, &hash_of);
+            }
+            match node {
+                Node::Empty => {
+                    *node = Node::Leaf(Arc::new([new]));
+                    return;
+                }
+                Node::Leaf(leaf) => {
+                    *leaf = leaf.iter().copied().chain([new]).collect();
+                    return;
+                }
+                Node::Branch(branch) => match Arc::make_mut(branch).get_mut(way(hash, depth)) {
+                    Some(below) => node = below,
+                    None => return,
+                },
+            }
+            depth += 1;
+        }
+    }
+
+    /// Takes a slot out.
+    pub(crate) fn remove(&mut self, hash: u64, slot: Slot) {
+        let (mut node, mut depth) = (&mut self.root, 0);
+        loop {
+            match node {
+                Node::Empty => return,
+                Node::Leaf(leaf) => {
+                    let rest: Arc<[Tagged]> =
+                        leaf.iter().copied().filter(|tagged| tagged.slot != slot).collect();
+                    *node = if rest.is_empty() { Node::Empty } else { Node::Leaf(rest) };
+                    return;
+                }
+                Node::Branch(branch) => match Arc::make_mut(branch).get_mut(way(hash, depth)) {
+                    Some(below) => node = below,
+                    None => return,
+                },
+            }
+            depth += 1;
+        }
+    }
+}
+
+fn split(leaf: &[Tagged], depth: u32, hash_of: impl Fn(Slot) -> u64) -> Node {
+    let mut ways: [Vec<Tagged>; WIDTH] = std::array::from_fn(|_| Vec::new());
+    for tagged in leaf {
+        if let Some(way) = ways.get_mut(way(hash_of(tagged.slot), depth)) {
+            way.push(*tagged);
+        }
+    }
+    Node::Branch(Arc::new(ways.map(|way| if way.is_empty() { Node::Empty } else { Node::Leaf(way.into()) })))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::Index;
+    use crate::Slot;
+
+    /// The reference is an ordinary map. Hashes that share many bits, or all of them, are told apart by who looks.
+    #[test]
+    fn finds_what_an_ordinary_map_finds_whatever_the_hashes() {
+        let even = |key: u64| key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let check = |hash: &dyn Fn(u64) -> u64, keys: u64| {
+            let (mut index, mut map) = (Index::default(), HashMap::new());
+            let mut key_of = Vec::new();
+            let mut clones: Vec<(Index, HashMap<u64, Slot>)> = Vec::new();
+            for round in 0..4 * keys {
+                let key = even(round).rotate_left(20) % keys;
+                match map.remove(&key) {
+                    Some(slot) => index.remove(hash(key), slot),
+                    None => {
+                        let slot = Slot(u32::try_from(key_of.len()).unwrap());
+                        key_of.push(key);
+                        index.insert(hash(key), slot, |slot| hash(key_of[slot.0 as usize]));
+                        map.insert(key, slot);
+                    }
+                }
+                if round % keys == 0 {
+                    clones.push((index.clone(), map.clone()));
+                }
+            }
+            clones.push((index, map));
+            for (index, map) in clones {
+                for key in 0..keys {
+                    let found = index.find(hash(key), |slot| key_of[slot.0 as usize] == key);
+                    assert_eq!(found, map.get(&key).copied(), "{key}");
+                }
+            }
+        };
+        check(&even, 5_000);
+        check(&|key| key << 32, 300);
+        check(&|key| key % 3, 300);
+    }
+}

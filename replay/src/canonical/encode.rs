@@ -1,0 +1,256 @@
+//! An entry to its canonical bytes, written where they go: straight into the frame that is gathering.
+
+use bincode::Encode;
+use bincode::enc::EncoderImpl;
+use bincode::enc::write::Writer;
+use flow_history_flow::{ComponentId, Edit, Flow, Name, Operation, Slot, Step};
+
+use super::{
+    AuthorBytes, BincodeError, BodyBytes, CONFIG, Config, ENCODING, EditBytes, EncodeError, Extra, HeadBytes,
+    INTENTS, LinkBytes, MarkBytes, NameBytes, OperationBytes, Row, SplicesBytes, StepBytes, few, optional,
+    text,
+};
+use crate::{ENTRY_BYTES_MAX, Header, Intent, Mark, Seq, Vocabulary, token};
+
+/// The end of a buffer, to bincode.
+struct End<'b>(&'b mut Vec<u8>);
+
+impl Writer for End<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> Result<(), BincodeError> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+fn put(bytes: &mut Vec<u8>, part: &impl Encode) -> Result<(), EncodeError> {
+    let mut encoder = EncoderImpl::<_, Config>::new(End(bytes), CONFIG);
+    part.encode(&mut encoder).map_err(|_| EncodeError::EntryTooLarge { max: ENTRY_BYTES_MAX })
+}
+
+/// How many entries back another lies; 0 for none.
+fn back(seq: Seq, other: Option<Seq>) -> u64 {
+    other.map_or(0, |other| seq.0.saturating_sub(other.0))
+}
+
+fn name<'b>(name: &'b Name, vocabulary: &mut Vocabulary) -> NameBytes<'b> {
+    match vocabulary.number_of_name(name) {
+        Some(number) => NameBytes::Numbered(number),
+        None => NameBytes::Spelt(name),
+    }
+}
+
+fn slot_plus_one(id: Option<&ComponentId>, flow: &Flow) -> u32 {
+    id.and_then(|id| flow.slot(id)).map_or(0, |slot| slot.0 + 1)
+}
+
+/// An entry on its way to bytes, which it adds to a buffer as its parts come. Operations are added one by one, each before
+/// it is applied: the slots that it names are those of the flow before it.
+///
+/// Where a method fails, the buffer is to be cut back to where the entry began.
+pub(crate) struct EntryEncoder {
+    /// Where the entry begins in the buffer.
+    start: usize,
+    /// How many extras the header has, without what the vocabulary gained.
+    extras: usize,
+    /// How many names and authors the vocabulary had before.
+    known: (usize, usize),
+}
+
+impl EntryEncoder {
+    /// Writes the header, and how many operations follow; a mark where there is no number.
+    pub(crate) fn begin(
+        seq: Seq,
+        header: &Header,
+        log_time_before: i64,
+        operations: Option<usize>,
+        vocabulary: &mut Vocabulary,
+        bytes: &mut Vec<u8>,
+    ) -> Result<Self, EncodeError> {
+        let known = vocabulary.lengths();
+        let start = bytes.len();
+        let mut extras: Vec<Extra<'_>> = Vec::new();
+        let author = match vocabulary.number_of_author(&header.author) {
+            Some(number) => number + 1,
+            None => {
+                extras.push(Extra::Author(AuthorBytes::of(&header.author)?));
+                0
+            }
+        };
+        // Checked here because the vocabulary spells it out without looking again.
+        header.author.check()?;
+        if let Some(session) = &header.session {
+            extras.push(Extra::Session(text("session", session)?));
+        }
+        if let Some(request) = &header.request {
+            extras.push(Extra::Request {
+                address: optional("request's address", request.address.as_ref())?,
+                forwarded_for: optional("request's forwarded-for", request.forwarded_for.as_ref())?,
+                agent: optional("request's agent", request.agent.as_ref())?,
+            });
+        }
+        if !header.links.is_empty() {
+            few("links", &header.links)?;
+            extras.push(Extra::Links(Row(header.links.iter().map(LinkBytes::of).collect())));
+        }
+        if let Some(group) = &header.group {
+            extras.push(Extra::Group(text("group", group)?));
+        }
+        if !header.message.is_empty() {
+            extras.push(Extra::Message(text("message", &header.message)?));
+        }
+        if !header.attributes.is_empty() {
+            few("attributes", &header.attributes)?;
+            let mut attributes = Vec::with_capacity(header.attributes.len());
+            for (key, value) in &header.attributes {
+                attributes.push((text("attribute", key)?, text("attribute", value)?));
+            }
+            extras.push(Extra::Attributes(Row(attributes)));
+        }
+        if let Some(key) = &header.idempotency_key {
+            extras.push(Extra::IdempotencyKey(text("idempotency key", key)?));
+        }
+        if let Some(base) = header.expected_base {
+            extras.push(Extra::ExpectedBase(base.0));
+        }
+        let (mut flow_beneath, mut own_beneath) = (0, 0);
+        if let Some(beneath) = &header.beneath {
+            flow_beneath = back(seq, beneath.flow.undo);
+            own_beneath = back(seq, beneath.author.undo);
+            if matches!(header.intent, Intent::Undo | Intent::Redo) {
+                extras.push(Extra::Owner {
+                    id: text("owner", &beneath.owner)?,
+                    flow_redo: back(seq, beneath.flow.redo),
+                    own_redo: back(seq, beneath.author.redo),
+                });
+            }
+        }
+        let intent = INTENTS.iter().position(|intent| *intent == header.intent).unwrap_or_default();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "log time is never below either"
+        )]
+        let ahead = |of: i64| (i128::from(header.log_time) - i128::from(of)) as u64;
+        let head = HeadBytes {
+            elapsed: ahead(log_time_before),
+            behind: ahead(header.host_time.millis),
+            zone: header.host_time.zone_minutes,
+            author,
+            intent: u8::try_from(intent).unwrap_or_default(),
+            flow_beneath,
+            own_beneath,
+        };
+        bytes.push(ENCODING);
+        let extras = Row(extras);
+        match operations {
+            Some(count) => put(bytes, &(&extras, &head, BodyBytes::Change, count as u64))?,
+            None => put(bytes, &(&extras, &head, BodyBytes::Mark))?,
+        }
+        Ok(Self { start, extras: extras.0.len(), known })
+    }
+
+    /// Adds an operation on the component that is found in this slot of the flow before it.
+    pub(crate) fn operation(
+        &self,
+        operation: &Operation,
+        (flow, found): (&Flow, Option<Slot>),
+        vocabulary: &mut Vocabulary,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        // A component that does not exist is refused when the operation is applied; until then any slot does.
+        let slot = found.unwrap_or_default().0;
+        let operation = match operation {
+            Operation::Add { component, slot: again } => OperationBytes::Add {
+                again: again.map_or(0, |slot| slot.0.saturating_add(1)),
+                id: &component.id,
+                kind: name(&component.kind, vocabulary),
+                parent: slot_plus_one(component.parent.as_ref(), flow),
+                order: component.order.as_bytes(),
+                fields: Row(component
+                    .fields
+                    .iter()
+                    .map(|(field, value)| (name(field, vocabulary), token::to_tokens(value, flow)))
+                    .collect()),
+            },
+            Operation::Remove { .. } => OperationBytes::Remove { slot },
+            Operation::Set { path, edit, .. } => OperationBytes::Set {
+                slot,
+                field: name(&path.field, vocabulary),
+                steps: Row(path
+                    .steps
+                    .iter()
+                    .map(|step| match step {
+                        Step::Key(key) => StepBytes::Key(key),
+                        Step::Index(index) => StepBytes::Index(*index),
+                    })
+                    .collect()),
+                edit: match edit {
+                    Edit::Put(value) => EditBytes::Put(token::to_tokens(value, flow)),
+                    Edit::Place(at, value) => EditBytes::Place(*at, token::to_tokens(value, flow)),
+                    Edit::Clear => EditBytes::Clear,
+                    Edit::Splice(splices) => EditBytes::Splice(SplicesBytes::of(splices)),
+                },
+            },
+            Operation::Move { parent, order, .. } => OperationBytes::Move {
+                slot,
+                parent: slot_plus_one(parent.as_ref(), flow),
+                order: order.as_bytes(),
+            },
+        };
+        put(bytes, &operation)?;
+        self.check_length(bytes)
+    }
+
+    /// Adds the mark.
+    pub(crate) fn mark(&self, mark: &Mark, bytes: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let mark = match mark {
+            Mark::Opened { random } => MarkBytes::Opened(*random),
+            Mark::Deploy => MarkBytes::Deploy,
+            Mark::Running { version } => MarkBytes::Running(version.0),
+            Mark::Restart => MarkBytes::Restart,
+            Mark::Label { name, version } => {
+                MarkBytes::Label { name: text("label", name)?, version: version.0 }
+            }
+            Mark::Unlabel { name } => MarkBytes::Unlabel(text("label", name)?),
+            Mark::Pin { version } => MarkBytes::Pin(version.0),
+            Mark::Unpin { version } => MarkBytes::Unpin(version.0),
+            Mark::CheckIn { instance, version } => {
+                MarkBytes::CheckIn { instance: text("instance", instance)?, version: version.0 }
+            }
+            Mark::ImportNote { text: note } => MarkBytes::ImportNote(text("import note", note)?),
+            Mark::Freeze => MarkBytes::Freeze,
+            Mark::Custom { name, data } => MarkBytes::Custom { name: text("mark's name", name)?, data },
+        };
+        put(bytes, &mark)
+    }
+
+    /// Spells out, among the extras, what the vocabulary gained since the entry was begun.
+    pub(crate) fn finish(&self, vocabulary: &Vocabulary, bytes: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let (names, authors) = (vocabulary.names_from(self.known.0), vocabulary.authors_from(self.known.1));
+        if !names.is_empty() || !authors.is_empty() {
+            let mut front = Vec::new();
+            let new = usize::from(!names.is_empty()) + usize::from(!authors.is_empty());
+            put(&mut front, &((self.extras + new) as u64))?;
+            if !names.is_empty() {
+                put(&mut front, &Extra::Names(Row(names.iter().map(|name| &**name).collect())))?;
+            }
+            if !authors.is_empty() {
+                let authors =
+                    authors.iter().map(|author| AuthorBytes::of(author)).collect::<Result<_, _>>()?;
+                put(&mut front, &Extra::Authors(Row(authors)))?;
+            }
+            // The number of extras is at most a dozen, and so one byte behind that of the encoding.
+            let place = self.start + 1;
+            bytes.splice(place..=place, front);
+        }
+        self.check_length(bytes)
+    }
+
+    fn check_length(&self, bytes: &[u8]) -> Result<(), EncodeError> {
+        match bytes.len() - self.start {
+            length if length > ENTRY_BYTES_MAX => Err(EncodeError::EntryTooLarge { max: ENTRY_BYTES_MAX }),
+            _ => Ok(()),
+        }
+    }
+}

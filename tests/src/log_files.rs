@@ -1,0 +1,32 @@
+//! The files that are history, and whether two directories hold the same of it.
+
+use std::collections::BTreeMap;
+
+use flow_history_replay::FileName;
+
+/// Whether the log in one set of files is, file by file, that in another that it became: nothing changed, cut, added or
+/// gone, but that raw segments may have been sealed meanwhile. What is derived, made ready or written aside is not looked
+/// at.
+#[must_use]
+pub fn is_same_log(before: &BTreeMap<String, Vec<u8>>, after: &BTreeMap<String, Vec<u8>>) -> bool {
+    let log = |files: &BTreeMap<String, Vec<u8>>| -> BTreeMap<FileName, Vec<u8>> {
+        let of_log = |name: &FileName| {
+            matches!(name, FileName::Identity | FileName::RawSegment(_) | FileName::SealedSegment(_))
+        };
+        let parsed = files.iter().filter_map(|(name, bytes)| Some((FileName::parse(name)?, bytes.clone())));
+        parsed.filter(|(name, _)| of_log(name)).collect()
+    };
+    let (before, after) = (log(before), log(after));
+    let kept = before.iter().all(|(name, bytes)| match (after.get(name), name) {
+        (Some(now), _) => now == bytes,
+        (None, FileName::RawSegment(number)) => after.contains_key(&FileName::SealedSegment(*number)),
+        (None, _) => false,
+    });
+    let nothing_new = after.keys().all(|name| match name {
+        FileName::SealedSegment(number) => {
+            before.contains_key(name) || before.contains_key(&FileName::RawSegment(*number))
+        }
+        _ => before.contains_key(name),
+    });
+    kept && nothing_new
+}
