@@ -30,6 +30,9 @@ struct Raw {
     changes: usize,
 }
 
+/// Makes a stream into a log.
+type Stream = Box<dyn Fn() -> Raw>;
+
 struct Writing {
     header: SegmentHeader,
     bytes: Vec<u8>,
@@ -261,7 +264,7 @@ fn main() {
             .iter()
             .any(|operation| matches!(operation, Operation::Set { path, .. } if &*path.field == "func"))
     };
-    let streams: [(&str, Box<dyn Fn() -> Raw>); 3] = [
+    let streams: [(&str, Stream); 3] = [
         ("w10k", Box::new(move || raw(Uniform::new(10_000, 1_000_000 / scale)))),
         ("edit", Box::new(move || raw(Editing::new(30_000 / scale)))),
         (

@@ -26,8 +26,8 @@ fn made(seed: u64, steps: usize) -> (Files, Chance) {
     tuning.seal = false;
     tuning.vouch_after = Duration::from_secs(3_600);
     tuning.derive_from_bytes = u64::MAX;
-    let clock: Arc<SeededClock> = SeededClock::new(seed).into();
-    let options = || History::options().tuning(tuning.clone()).clock(clock.clone());
+    let clock = SeededClock::new(seed);
+    let options = || History::options().tuning(tuning.clone()).clock(Arc::<SeededClock>::clone(&clock));
     let mut storage = MemoryStorage::new();
     let mut history = options().open_storage(Arc::new(storage.clone())).unwrap();
     for _ in 0..steps {
