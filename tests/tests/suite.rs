@@ -23,6 +23,9 @@ mod bad_input; //     each bad input has its own error and leaves no trace
 mod threads; //       many threads, one order
 mod requests; //      asked twice happens once, asked together happens together, and followers miss nothing
 mod derived; //       checkpoints and the catalog cost time when missing, nothing else
+mod undo; //          what undo, redo, revert and restore do, and what stands in their way
+mod undo_invariants; // what undo promises of every flow: I1 to I7, I11, I13
+mod undo_policies; // who may undo what, and who may see it
 mod syncs; //         no acknowledgement before its sync
 mod frugality; //     an idle history costs a descriptor and little memory
 mod architecture; //  the sources keep the rules of the house
