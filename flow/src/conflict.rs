@@ -16,6 +16,14 @@ pub struct Conflict {
     pub resolved: Option<Resolution>,
 }
 
+impl Conflict {
+    /// Something that is in the way and that nothing resolves.
+    #[must_use]
+    pub fn unresolved(id: ComponentId, obstacle: Obstacle) -> Self {
+        Self { id, obstacle, resolved: None }
+    }
+}
+
 /// What is in the way.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]

@@ -73,7 +73,7 @@ pub(crate) fn reach(now: &Flow, goals: &Goals) -> Vec<Operation> {
             // A component of another kind is another component.
             (Some(held), Some(wanted)) if held.kind != wanted.kind => {
                 goes.push(held);
-                comes.push((wanted, None));
+                comes.push((wanted, goal.slot));
             }
             (Some(held), Some(wanted)) => stays.push((held, wanted)),
             (None, None) => {}

@@ -244,6 +244,16 @@ impl Merging<'_> {
                     }
                     continue;
                 }
+                if let Some(child) = self.child_left_out(&id, goal.component.as_deref()) {
+                    let obstacle = self.terms.left_out.get(&child).cloned();
+                    if let Some(obstacle) = obstacle
+                        && self.conflict(&child, obstacle) == Some(Resolution::Skip)
+                    {
+                        self.goals.remove(&id);
+                        changed = true;
+                    }
+                    continue;
+                }
                 changed |= match goal.component {
                     None => self.fit_removal(&id),
                     Some(wanted) => self.fit_place(&id, &wanted) || self.fit_ends(&id, &wanted),
@@ -253,6 +263,16 @@ impl Merging<'_> {
                 return;
             }
         }
+    }
+
+    /// A component that may not be touched and would have to leave, if only for a moment, what contains it.
+    fn child_left_out(&self, id: &ComponentId, wanted: Option<&Component>) -> Option<ComponentId> {
+        let held = self.theirs.component(id)?;
+        if self.terms.left_out.is_empty() || wanted.is_some_and(|wanted| wanted.kind == held.kind) {
+            return None;
+        }
+        let children = self.theirs.children(id);
+        children.iter().map(|child| &child.id).find(|child| self.terms.left_out.contains_key(*child)).cloned()
     }
 
     /// What stays inside, or attached to, something that goes.

@@ -25,6 +25,9 @@ mod requests; //      asked twice happens once, asked together happens together,
 mod backup; //        a copy of a live history is a history
 mod long_texts; //    a changed line of a long text costs about that line
 mod derived; //       checkpoints and the catalog cost time when missing, nothing else
+mod undo; //          what undo, redo, revert and restore do, and what stands in their way
+mod undo_invariants; // what undo promises of every flow: I1 to I7, I11, I13
+mod undo_policies; // who may undo what, and who may see it
 mod syncs; //         no acknowledgement before its sync
 mod frugality; //     an idle history costs a descriptor and little memory
 mod architecture; //  the sources keep the rules of the house

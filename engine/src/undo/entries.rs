@@ -15,7 +15,8 @@ const FOLDED_AT_ONCE: u64 = 256;
 pub(super) struct Known {
     pub(super) entry: Arc<Entry>,
     pub(super) inverses: Arc<Vec<Operation>>,
-    before: Option<Flow>,
+    /// The flow before and after it, where it was folded.
+    around: Option<(Flow, Flow)>,
 }
 
 /// The entries up to a head, read as they are asked for: the newest from memory, others from the log.
@@ -92,7 +93,7 @@ impl<'h> Entries<'h> {
             return Some(Arc::clone(known));
         }
         let recent = self.history.writer().ok()?.recent(seq)?;
-        let known = Arc::new(Known { entry: recent.entry, inverses: recent.inverses, before: None });
+        let known = Arc::new(Known { entry: recent.entry, inverses: recent.inverses, around: None });
         self.known.insert(seq, Arc::clone(&known));
         Some(known)
     }
@@ -104,44 +105,45 @@ impl<'h> Entries<'h> {
             let before = replay.state().flow.clone();
             let Some((entry, pushed)) = files.next_step(&mut replay)? else { break };
             let (entry, inverses) = (Arc::new(entry), Arc::new(pushed.inverses));
-            self.known.insert(entry.seq, Arc::new(Known { entry, inverses, before: Some(before) }));
+            let around = Some((before, replay.state().flow.clone()));
+            self.known.insert(entry.seq, Arc::new(Known { entry, inverses, around }));
         }
         files.count(&replay);
         Ok(())
     }
 
-    /// The flow before an entry: rolled back from the head where all entries since are at hand.
+    /// The flow before an entry.
     pub(super) fn before(&mut self, seq: Seq) -> Result<Flow, Error> {
-        if let Some(before) = self.known.get(&seq).and_then(|known| known.before.clone()) {
-            return Ok(before);
+        Ok(self.around(seq)?.0)
+    }
+
+    /// The flow before and after an entry: rolled back from the head where all entries since are at hand.
+    pub(super) fn around(&mut self, seq: Seq) -> Result<(Flow, Flow), Error> {
+        if let Some(around) = self.known.get(&seq).and_then(|known| known.around.clone()) {
+            return Ok(around);
         }
-        let mut flow = self.flow.clone();
+        let mut after = self.flow.clone();
         let mut at = self.head;
         while at >= seq {
             let Some(known) = self.at_hand(at) else { break };
-            if flow.apply_all(known.inverses.iter()).is_err() {
+            let mut before = after.clone();
+            if before.apply_all(known.inverses.iter()).is_err() {
                 break;
             }
             match at.previous() {
                 Some(previous) if at > seq => at = previous,
-                _ => return Ok(flow),
+                _ => return Ok((before, after)),
             }
+            after = before;
         }
-        // What was at hand without its flow is read again with it.
+        // What was at hand without its flows is read again with them.
         self.known.remove(&seq);
         if let Ok(writer) = self.history.writer() {
             writer.flush()?;
         }
         self.fold_up_to(seq)?;
-        let folded = self.known.get(&seq).and_then(|known| known.before.clone());
+        let folded = self.known.get(&seq).and_then(|known| known.around.clone());
         folded.ok_or(Error::UnknownVersion { asked: seq, head: self.head })
-    }
-
-    /// The flow after an entry.
-    pub(super) fn after(&mut self, known: &Known) -> Result<Flow, Error> {
-        let mut flow = self.before(known.seq())?;
-        flow.apply_all(known.operations())?;
-        Ok(flow)
     }
 
     /// The entry that made the change which an undo or a redo took or did again.

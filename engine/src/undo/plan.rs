@@ -300,6 +300,14 @@ impl Plan {
             }
             self.taking = work_out(&terms, entries)?;
         }
+        // INVARIANT: no plan has an operation on what is denied.
+        if let Some((id, denial)) =
+            denied.iter().find(|(id, _)| self.taking.operations.iter().any(|operation| operation.id() == *id))
+        {
+            self.taking.operations.clear();
+            let conflict = Conflict::unresolved(id.clone(), obstacle(denial));
+            self.taking.conflicts.push(conflict);
+        }
         self.denials = denied.into_values().collect();
         self.vanished = without_vanished(&mut self.taking.operations, &*authorizer);
         Ok(())

@@ -151,7 +151,7 @@ fn is_in(scope: &Scope, unit: &Arc<Known>, entries: &mut Entries) -> Result<bool
         Scope::Flow | Scope::Author(_) => true,
         Scope::Session(session) => entries.root(unit)?.header().session.as_deref() == Some(session.as_str()),
         Scope::Subtree(id) => {
-            let (before, after) = (entries.before(unit.seq())?, entries.after(unit)?);
+            let (before, after) = entries.around(unit.seq())?;
             unit.operations()
                 .iter()
                 .any(|operation| before.is_inside(operation.id(), id) || after.is_inside(operation.id(), id))

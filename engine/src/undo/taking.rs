@@ -49,7 +49,7 @@ pub(super) fn take_back(
             flow.apply_all(unit.inverses.iter())?;
             taking.operations.extend(unit.inverses.iter().cloned());
         } else {
-            let (before, after) = (entries.before(unit.seq())?, entries.after(unit)?);
+            let (before, after) = entries.around(unit.seq())?;
             if free && let Some(taken) = taken_exactly(unit, (&before, &after), &flow) {
                 flow = taken;
                 taking.operations.extend(unit.inverses.iter().cloned());
@@ -72,7 +72,7 @@ fn taken_exactly(unit: &Known, (before, after): (&Flow, &Flow), now: &Flow) -> O
     }
     let mut flow = now.clone();
     flow.apply_all(unit.inverses.iter()).ok()?;
-    is_whole(unit, now, &flow, Some(before)).then_some(flow)
+    is_whole(unit, &flow, Some(before)).then_some(flow)
 }
 
 /// Whether a unit can be taken back by its inverse as it is: whoever takes it back and does it again is where they were,
@@ -87,7 +87,7 @@ fn is_unchanged_since(unit: &Known, now: &Flow) -> bool {
         return false;
     }
     let mut flow = now.clone();
-    if flow.apply_all(unit.inverses.iter()).is_err() || !is_whole(unit, now, &flow, None) {
+    if flow.apply_all(unit.inverses.iter()).is_err() || !is_whole(unit, &flow, None) {
         return false;
     }
     flow.apply_all(unit.operations()).is_ok()
@@ -99,16 +99,14 @@ fn is_unchanged_since(unit: &Known, now: &Flow) -> bool {
 
 /// Whether no wire is left behind by what goes, and every wire that comes back leads from something to something; but for
 /// those that led nowhere before the unit already, where that is known.
-fn is_whole(unit: &Known, now: &Flow, then: &Flow, before: Option<&Flow>) -> bool {
+fn is_whole(unit: &Known, then: &Flow, before: Option<&Flow>) -> bool {
     let led_nowhere = |end: &ComponentId| before.is_some_and(|before| before.component(end).is_none());
     let was_loose = |wire: &Component, end: &ComponentId| {
         let wire = before.and_then(|before| before.component(&wire.id));
         wire.is_some_and(|wire| wire.ends().any(|other| other == end))
     };
     unit.inverses.iter().all(|inverse| match inverse {
-        Operation::Remove { id } => {
-            now.attached(id).all(|wire| then.component(&wire.id).is_none() || was_loose(wire, id))
-        }
+        Operation::Remove { id } => then.attached(id).all(|wire| was_loose(wire, id)),
         Operation::Add { component, .. } => {
             component.ends().all(|end| then.component(end).is_some() || led_nowhere(end))
         }
