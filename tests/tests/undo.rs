@@ -377,11 +377,11 @@ fn what_was_removed_is_listed_and_no_redo_is_ever_lost() {
     assert_eq!((get(&history, "rate"), get(&history, "x")), (Some(8), Some(5)));
 
     history.change(&bob(), "").remove("group").append().unwrap();
-    let removed = history.removed().unwrap();
+    let removed: Vec<_> = history.trash().unwrap().map(Result::unwrap).collect();
     let ids: Vec<&str> = removed.iter().map(|removed| removed.component.id.as_str()).collect();
     assert_eq!((ids.len(), ids.contains(&"pump"), &*removed[0].author.id), (2, true, "bob"));
     history.revert([removed[0].entry], &alice()).unwrap();
-    assert!(history.removed().unwrap().is_empty());
+    assert!(history.trash().unwrap().next().is_none());
 }
 
 #[test]
