@@ -74,7 +74,7 @@ impl Replay {
     /// # Errors
     /// [`LogError`]; the state stays at the last entry before it.
     pub fn next_entry(&mut self) -> Result<Option<Entry>, LogError> {
-        Ok(self.step()?.map(|(entry, _)| entry))
+        Ok(self.fold(false)?.map(|(entry, _)| entry))
     }
 
     /// Folds the next entry and returns it with its inverse; `None` at the end of the log.
@@ -82,12 +82,17 @@ impl Replay {
     /// # Errors
     /// As [`Replay::next_entry`].
     pub fn step(&mut self) -> Result<Option<(Entry, Pushed)>, LogError> {
+        self.fold(true)
+    }
+
+    /// Folds the next entry; with its inverse where that is to be kept.
+    fn fold(&mut self, keep: bool) -> Result<Option<(Entry, Pushed)>, LogError> {
         if self.failed {
             // The walk stands where it failed; walking on from there finds the same.
             self.walk = None;
             self.frame = None;
         }
-        let result = self.try_step();
+        let result = self.try_step(keep);
         self.failed = result.is_err();
         result
     }
@@ -97,7 +102,7 @@ impl Replay {
     /// # Errors
     /// As [`Replay::next_entry`].
     pub fn run_to(&mut self, seq: Seq) -> Result<(), LogError> {
-        while self.state.seq < seq && self.step()?.is_some() {}
+        while self.state.seq < seq && self.fold(false)?.is_some() {}
         Ok(())
     }
 
@@ -107,13 +112,13 @@ impl Replay {
         self.walk.as_ref().filter(|_| self.frame.is_none()).map(Walk::ending)
     }
 
-    fn try_step(&mut self) -> Result<Option<(Entry, Pushed)>, LogError> {
+    fn try_step(&mut self, keep: bool) -> Result<Option<(Entry, Pushed)>, LogError> {
         loop {
             if let Some((frame, payload)) = self.frame.take() {
                 if payload.is_empty() {
                     self.check_frame_end(&frame)?;
                 } else {
-                    return self.entry_of(frame, payload).map(Some);
+                    return self.entry_of(frame, payload, keep).map(Some);
                 }
             }
             let walk = match &mut self.walk {
@@ -173,7 +178,12 @@ impl Replay {
         }
     }
 
-    fn entry_of(&mut self, frame: FrameHeader, payload: Range<usize>) -> Result<(Entry, Pushed), LogError> {
+    fn entry_of(
+        &mut self,
+        frame: FrameHeader,
+        payload: Range<usize>,
+        keep: bool,
+    ) -> Result<(Entry, Pushed), LogError> {
         let range = self.entry_range(&payload)?;
         let bytes =
             self.walk.as_ref().and_then(|walk| walk.segment.bytes.get(range.clone())).unwrap_or_default();
@@ -182,9 +192,10 @@ impl Replay {
             return Err(LogError::Unsupported { file, found: found.into(), max: ENCODING.into() });
         }
         self.decoded += 1;
-        let pushed = self.state.push_bytes(bytes, &mut self.scratch);
-        let (entry, pushed) = pushed.map_err(|what| self.damaged(range.start, what))?;
         let rest = range.end..payload.end;
+        // The last entry of a frame is taken back where the frame's chain says that it is not the one.
+        let pushed = self.state.push_bytes(bytes, keep || rest.is_empty(), &mut self.scratch);
+        let (entry, pushed) = pushed.map_err(|what| self.damaged(range.start, what))?;
         if rest.is_empty()
             && let Err(error) = self.check_frame_end(&frame)
         {

@@ -102,6 +102,8 @@ pub enum PushError {
     NoBeneath,
     /// The history has as many entries as version IDs can name.
     Full,
+    /// The bytes that the entry was read from are not those that it is written as.
+    NotCanonical,
 }
 
 impl fmt::Display for PushError {
@@ -112,6 +114,7 @@ impl fmt::Display for PushError {
             PushError::Empty => f.write_str("a change needs at least one operation"),
             PushError::NoSuchVersion(seq) => write!(f, "there is no version {seq} (yet)"),
             PushError::NoBeneath => f.write_str("an undo or a redo must say what lies beneath it"),
+            PushError::NotCanonical => f.write_str("it is not the canonical form"),
             PushError::Full => f.write_str("the history has as many entries as version ids can name"),
         }
     }
@@ -153,7 +156,7 @@ impl State {
         body: &Body,
         bytes: &mut Vec<u8>,
     ) -> Result<Pushed, PushError> {
-        self.push_keeping(true, header, body, bytes)
+        self.push_keeping(Push { keep: true, expected: None }, header, body, bytes)
     }
 
     /// As [`State::push`], for whoever will not take the entry back: nothing is kept that could. Returns its version.
@@ -166,12 +169,13 @@ impl State {
         body: &Body,
         bytes: &mut Vec<u8>,
     ) -> Result<FlowVersionId, PushError> {
-        self.push_keeping(false, header, body, bytes).map(|pushed| pushed.id)
+        let pushed = self.push_keeping(Push { keep: false, expected: None }, header, body, bytes)?;
+        Ok(pushed.id)
     }
 
     fn push_keeping(
         &mut self,
-        keep: bool,
+        push: Push<'_>,
         header: &mut Header,
         body: &Body,
         bytes: &mut Vec<u8>,
@@ -201,8 +205,8 @@ impl State {
         };
         let mut pushed = Pushed { seq, id: self.version(), inverses: Vec::new(), before };
         let result = match body {
-            Body::Change(operations) => self.push_change(seq, header, operations, bytes, (&mut pushed, keep)),
-            Body::Mark(mark) => self.push_mark(seq, header, mark, bytes, &mut pushed),
+            Body::Change(operations) => self.push_change(seq, header, operations, bytes, (&mut pushed, push)),
+            Body::Mark(mark) => self.push_mark(seq, header, mark, bytes, (&mut pushed, push)),
         };
         if let Err(error) = result {
             bytes.truncate(start);
@@ -252,7 +256,7 @@ impl State {
         header: &Header,
         operations: &[Operation],
         bytes: &mut Vec<u8>,
-        (pushed, keep): (&mut Pushed, bool),
+        (pushed, push): (&mut Pushed, Push<'_>),
     ) -> Result<(), PushError> {
         let misfit = |at: usize, operation: &Operation, reason| {
             PushError::Misfit(Misfit::of(operation, reason).at(at))
@@ -282,10 +286,13 @@ impl State {
             // operation is never taken back.
             result = encoder.operation(operation, (flow, found), vocabulary, bytes).map_err(encode_error);
             if result.is_ok() && is_last {
-                result = encoder.finish(&self.vocabulary, bytes).map_err(encode_error);
+                result = encoder
+                    .finish(&self.vocabulary, bytes)
+                    .map_err(encode_error)
+                    .and_then(|()| push.check(encoder.written(bytes)));
             }
             if result.is_ok() {
-                let inverse = if keep || !is_last { Inverse::Wanted } else { Inverse::Unwanted };
+                let inverse = if push.keep || !is_last { Inverse::Wanted } else { Inverse::Unwanted };
                 match self.flow.apply_found(operation, found, inverse) {
                     Ok(inverse) => pushed.inverses.extend(inverse),
                     Err(error) => result = Err(PushError::Misfit(error.at(at))),
@@ -308,7 +315,7 @@ impl State {
         header: &Header,
         mark: &Mark,
         bytes: &mut Vec<u8>,
-        pushed: &mut Pushed,
+        (pushed, push): (&mut Pushed, Push<'_>),
     ) -> Result<(), PushError> {
         let exists = |version: &Seq| {
             if *version < seq { Ok(()) } else { Err(PushError::NoSuchVersion(*version)) }
@@ -342,29 +349,50 @@ impl State {
             .mark(mark, bytes)
             .and_then(|()| encoder.finish(&self.vocabulary, bytes))
             .map_err(PushError::Encode)?;
+        push.check(encoder.written(bytes))?;
         pushed.before.marks = Some(std::mem::replace(&mut self.marks, marks));
         Ok(())
     }
 
-    /// Pushes an entry that is read back from its canonical bytes, and checks that encoding it gives the same bytes.
+    /// Pushes an entry that is read back from its canonical bytes, and checks that encoding it gives the same bytes. Where
+    /// `keep` does not ask for it, what is returned cannot take the entry back.
     ///
     /// # Errors
     /// What does not fit, in words; the state is as it was.
     pub(crate) fn push_bytes(
         &mut self,
         entry: &[u8],
+        keep: bool,
         scratch: &mut Vec<u8>,
     ) -> Result<(Entry, Pushed), crate::What> {
         let (mut header, body) =
             crate::canonical::decode_entry(entry, self).map_err(crate::What::Encoding)?;
         scratch.clear();
-        let pushed =
-            self.push(&mut header, &body, scratch).map_err(|error| crate::What::Misfit(error.to_string()))?;
-        if scratch != entry {
-            self.take_back(pushed);
-            return Err(crate::What::Encoding("it is not the canonical form".to_owned()));
-        }
+        let push = Push { keep, expected: Some(entry) };
+        let pushed = self.push_keeping(push, &mut header, &body, scratch).map_err(|error| match error {
+            PushError::NotCanonical => crate::What::Encoding(error.to_string()),
+            other => crate::What::Misfit(other.to_string()),
+        })?;
         Ok((Entry { seq: pushed.seq, id: pushed.id, header, body }, pushed))
+    }
+}
+
+/// How an entry is pushed.
+#[derive(Clone, Copy)]
+struct Push<'b> {
+    /// Whether what takes it back is kept.
+    keep: bool,
+    /// The bytes that it must have, where it was read back from them. They are compared before its last operation is
+    /// applied, so that nothing has to be taken back for them.
+    expected: Option<&'b [u8]>,
+}
+
+impl Push<'_> {
+    fn check(&self, written: &[u8]) -> Result<(), PushError> {
+        match self.expected {
+            Some(expected) if expected != written => Err(PushError::NotCanonical),
+            _ => Ok(()),
+        }
     }
 }
 

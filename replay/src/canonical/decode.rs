@@ -1,6 +1,6 @@
 //! The canonical bytes of an entry to the entry.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bincode::BorrowDecode;
 use bincode::de::read::{Reader, SliceReader};
@@ -29,6 +29,9 @@ fn forward(seq: Seq, back: u64) -> Result<Option<Seq>, String> {
             .ok_or_else(|| "a unit on a stack lies before the first entry".to_owned()),
     }
 }
+
+/// Stands in a header until its author is known.
+static NOBODY: LazyLock<Arc<Author>> = LazyLock::new(|| Arc::new(Author::system("")));
 
 /// The part of an entry that comes next.
 fn next<'b, D: BorrowDecoder<'b, Context = ()>, T: BorrowDecode<'b, ()>>(
@@ -87,7 +90,7 @@ fn decode_parts(bytes: &[u8], before: &impl Before) -> Result<(Header, Body, [Op
         millis: i64::try_from(host_millis).map_err(|_| "its time is out of bounds")?,
         zone_minutes: entry.zone,
     };
-    let mut header = Header::new(Arc::new(Author::system("")), intent, host_time);
+    let mut header = Header::new(Arc::clone(&NOBODY), intent, host_time);
     let mut owner = None;
     for extra in extras.0 {
         match extra {

@@ -247,6 +247,11 @@ impl EntryEncoder {
         self.check_length(bytes)
     }
 
+    /// What was written of the entry.
+    pub(crate) fn written<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+        bytes.get(self.start..).unwrap_or_default()
+    }
+
     fn check_length(&self, bytes: &[u8]) -> Result<(), EncodeError> {
         match bytes.len() - self.start {
             length if length > ENTRY_BYTES_MAX => Err(EncodeError::EntryTooLarge { max: ENTRY_BYTES_MAX }),
