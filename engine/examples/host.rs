@@ -156,7 +156,7 @@ fn main() {
         let this = std::env::current_exe().unwrap();
         let ended = Command::new(this).arg(&dir).arg(format!("{crash:?}")).output().unwrap();
         assert!(!ended.status.success());
-        let (history, mut engine, settled) = settle(&dir);
+        let (history, engine, settled) = settle(&dir);
         let saved = Engine::of(&history.at(history.version()).unwrap().to_flow().unwrap());
         assert_eq!(engine.taps, saved);
         println!("{crash:?}: version {}, {settled}: {:?}", history.version().seq(), engine.taps);
