@@ -2,7 +2,7 @@
 
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::commands::{at, demo, diff, import, label, log, restore, show, stat, undo, verify};
+use crate::commands::{at, demo, diff, import, label, log, restore, show, stat, trash, undo, verify};
 use crate::failure::{Exit, Failure};
 use crate::moment::Zone;
 use crate::output::Output;
@@ -68,7 +68,10 @@ pub(crate) enum Command {
     Stat(stat::Stat),
     Undo(undo::Undo),
     Redo(undo::Redo),
+    Revert(undo::Revert),
     Restore(restore::Restore),
+    Trash(trash::Trash),
+    WhatIf(trash::WhatIf),
     Label(label::Label),
     Verify(verify::Verify),
 }

@@ -8,7 +8,8 @@ pub(crate) mod diff; //    what changed between two versions
 pub(crate) mod show; //    one version, or a component as it was then
 pub(crate) mod stat; //    the history in numbers
 pub(crate) mod undo; //    take back; do again
-pub(crate) mod restore; // make everything as it was
+pub(crate) mod restore; // make everything, or a part, as it was
+pub(crate) mod trash; //   what was removed, and what would be
 pub(crate) mod label; //   names of versions
 pub(crate) mod verify; //  read everything, believe nothing
 mod applied; //            what a command that wrote says
@@ -28,7 +29,10 @@ pub(crate) fn run(command: &Command, out: &mut Output) -> Result<Exit, Failure> 
         Command::Stat(stat) => stat.run(out),
         Command::Undo(undo) => undo.undo(out),
         Command::Redo(redo) => redo.redo(out),
+        Command::Revert(revert) => revert.run(out),
         Command::Restore(restore) => restore.run(out),
+        Command::Trash(trash) => trash.run(out),
+        Command::WhatIf(what_if) => what_if.run(out),
         Command::Label(label) => label.run(out),
         Command::Verify(verify) => verify.run(out),
     }

@@ -110,8 +110,11 @@ impl From<Error> for Failure {
             Error::Conflict { .. } => {
                 (Exit::Conflict, Some("somebody else appended first; look at `log` and try again".to_owned()))
             }
+            Error::Stale { .. } => (Exit::Conflict, Some("somebody else appended first; plan again".to_owned())),
+            Error::Denied { .. } => (Exit::Conflict, Some("ask somebody who may".to_owned())),
+            Error::NotAChange { .. } => (Exit::Invalid, Some("`log` shows which versions are changes".to_owned())),
             Error::Conflicts { .. } => {
-                (Exit::Conflict, Some("take the later change back first, or make everything as it was with `restore`".into()))
+                (Exit::Conflict, Some("`--plan` says what is in the way, `--mode` what becomes of it; `restore` makes everything as it was".into()))
             }
             Error::Frozen { .. } => {
                 (Exit::Conflict, Some("`restore` goes back all the same, as a new version".into()))

@@ -11,6 +11,7 @@ mod args; //       the command line
 mod opening; //    a directory to a history, for reading or writing
 mod selector; //   `42`, `@-3`, a label, a time, a UUID to a version
 mod moment; //     times as people write and read them
+mod scope; //      whose changes, and on which terms
 mod operator; //   who works at this command line
 mod revision; //   one document of an import, with who, when and why
 mod story; //      the day that `demo` plays

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use flow_history::{Applied, History, Seq};
+use flow_history::{Applied, Difference, History, Plan, Seq};
+use flow_history_formats::node_red::{Layout, to_document};
 use serde::Serialize;
 
 use crate::difference::{self, Counts, Detail, number};
 use crate::escape::{first_line, for_shell};
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::header;
 use crate::moment::{self, Zone};
 use crate::names::Names;
@@ -84,6 +85,100 @@ pub(crate) fn say(
     }
     out.line(counts.sentence())?;
     out.line(format!("{} {take_back}", paint(HEADING, "to take it back:")))
+}
+
+#[derive(Serialize)]
+struct PlanLine<'a> {
+    r#type: &'static str,
+    command: &'a str,
+    /// The version that it was made on.
+    base: u64,
+    /// The versions that would be undone, done again or restored.
+    taken: Vec<u64>,
+    operations: usize,
+    /// Components that go, or come back, with the others.
+    dependents: Vec<&'a str>,
+    clear: bool,
+    #[serde(flatten)]
+    counts: Counts,
+}
+
+#[derive(Serialize)]
+struct ConflictLine<'a> {
+    r#type: &'static str,
+    id: &'a str,
+    obstacle: &'static str,
+    says: String,
+    resolved: Option<String>,
+    resolutions: Vec<String>,
+}
+
+/// Says what would be done, and what is in the way.
+pub(crate) fn say_plan(
+    command: &str,
+    history: &History,
+    plan: &Plan,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let view = history.at(plan.base())?;
+    let before = view.to_flow()?;
+    let mut after = before.clone();
+    after.apply_all(plan.operations()).map_err(flow_history::Error::from)?;
+    let difference = Difference::between(&before, &after);
+    let counts = Counts::from(difference.summary());
+    if out.json() {
+        out.json_line(&PlanLine {
+            r#type: "plan",
+            command,
+            base: plan.base().seq().0,
+            taken: plan.taken().iter().map(|seq| seq.0).collect(),
+            operations: plan.operations().len(),
+            dependents: plan.dependents().iter().map(flow_history::ComponentId::as_str).collect(),
+            clear: plan.is_clear(),
+            counts,
+        })?;
+    } else {
+        let taken = plan.taken().first().copied().unwrap_or_default();
+        out.line(format!("{command} of {}", in_words(history, taken, out.zone())?))?;
+        difference::print(&difference, &Names::new([view]), Detail::Fields, out)?;
+        out.line(counts.sentence())?;
+    }
+    for conflict in plan.conflicts() {
+        let in_words = |resolution| format!("{resolution:?}");
+        if out.json() {
+            out.json_line(&ConflictLine {
+                r#type: "conflict",
+                id: &conflict.id,
+                obstacle: conflict.obstacle.name(),
+                says: conflict.to_string(),
+                resolved: conflict.resolved.map(in_words),
+                resolutions: conflict.obstacle.resolutions().iter().copied().map(in_words).collect(),
+            })?;
+            continue;
+        }
+        let resolved = match conflict.resolved {
+            Some(resolution) => format!("{resolution:?}"),
+            None => "in the way".to_owned(),
+        };
+        let name = conflict.obstacle.name();
+        out.line(format!("{} {name}: {}", paint(HEADING, resolved), first_line(&conflict.to_string())))?;
+    }
+    Ok(())
+}
+
+/// The document of the flow that a plan leads to.
+pub(crate) fn document_after(history: &History, plan: &Plan) -> Result<String, Failure> {
+    let mut flow = history.at(plan.base())?.to_flow()?;
+    flow.apply_all(plan.operations()).map_err(flow_history::Error::from)?;
+    to_document(&flow, Layout::Compact).map_err(|error| Failure::new(Exit::Invalid, error.to_string()))
+}
+
+/// Puts a document in the place of another, whole or not at all.
+pub(crate) fn write_document(path: &Path, document: &str) -> Result<(), Failure> {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".new");
+    let written = std::fs::write(&aside, document).and_then(|()| std::fs::rename(&aside, path));
+    written.map_err(|error| Failure::file("write", path.display(), &error))
 }
 
 /// A version and who made it: `version 9, by bob at 15:10: Clean up`.

@@ -6,5 +6,6 @@ mod fixture; //  running the program; documents and histories to run it on
 mod demo; //     the demo, and the commands that it ends with
 mod importing; // documents to versions and back
 mod reading; //  log, diff, show, stat: text and JSON Lines
+mod undoing; //  plans, scopes, parts, the trash
 mod writing; //  undo, redo, restore, label
 mod failing; //  every exit code, with a hint
