@@ -319,7 +319,8 @@ impl Files {
         }
         let _entered = telemetry::enter(Phase::Reconstruct);
         let mut checkpoints = self.checkpoints().unwrap_or_default();
-        checkpoints.retain(|other| *other <= seq);
+        // One from before what was pruned may still be there, because later ones share its pages.
+        checkpoints.retain(|other| *other <= seq && *other >= log.oldest());
         let mut failure = None;
         loop {
             let checkpoint = checkpoints.pop();
@@ -396,6 +397,7 @@ impl Files {
     /// entries.
     pub(crate) fn state_at_end(&self, log: &Log) -> Result<(State, flow_history_replay::Ending), LogError> {
         let mut checkpoints = self.checkpoints().unwrap_or_default();
+        checkpoints.retain(|other| *other >= log.oldest());
         loop {
             let checkpoint = checkpoints.pop();
             let start = match checkpoint {
