@@ -166,6 +166,14 @@ impl ActiveSegment {
         bytes.clamp(SEGMENT_BYTES_MIN, flow_history_replay::SEGMENT_BYTES_MAX / 2)
     }
 
+    /// Says in the identity that the log begins with this segment.
+    pub(crate) fn begin_log_with(&mut self, number: u64) -> Result<(), Failed> {
+        let identity = Identity { first_segment: number, ..self.identity.clone() };
+        replace_file(&*self.storage, &FileName::Identity.to_string(), &identity.encode())?;
+        self.identity = identity;
+        Ok(())
+    }
+
     /// Notes that a segment before the current one takes fewer bytes now.
     pub(crate) fn sealed(&mut self, raw_bytes: u64, sealed_bytes: u64) {
         self.bytes_before = self.bytes_before.saturating_sub(raw_bytes).saturating_add(sealed_bytes);

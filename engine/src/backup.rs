@@ -116,6 +116,16 @@ fn try_copy(files: &Files, seq: Seq, to: &dyn Storage) -> Result<Copied, CopyErr
     let log = files.open_log().map_err(CopyError::Read)?;
     let extent = log.extent(seq).map_err(CopyError::Read)?;
     let mut copied = Copied { first_segment: log.identity().first_segment, ..Copied::default() };
+    if let Some(base) = log.base() {
+        let file = FileName::Base(base.number).to_string();
+        let bytes = files.storage.len(&file).map_err(|source| {
+            CopyError::Read(LogError::Io { operation: "measure", file: file.clone(), offset: 0, source })
+        })?;
+        copy_file(&log, &file, bytes, to)?;
+        to.sync(&file).map_err(Failed::sync(&file)).map_err(CopyError::Write)?;
+        copied.files += 1;
+        copied.bytes += bytes;
+    }
     let upto = log.segments().iter().take_while(|segment| segment.header.number <= extent.segment);
     for segment in upto {
         let file = segment.file().to_string();

@@ -173,6 +173,13 @@ pub enum Error {
         /// The id.
         id: FlowVersionId,
     },
+    /// What was to be pruned is still needed. Nothing was pruned.
+    HeldBack {
+        /// The version before which everything was to go.
+        asked: Seq,
+        /// What needs an older one.
+        by: Vec<crate::Hold>,
+    },
     /// Something is already where something new was to be made.
     NotEmpty {
         /// The directory.
@@ -231,6 +238,7 @@ impl Error {
             | Error::BeforeStart { .. }
             | Error::BeforeFirst { .. }
             | Error::Foreign { .. }
+            | Error::HeldBack { .. }
             | Error::Pruned { .. } => Advice::FixTheQuestion,
             Error::Conflict { .. }
             | Error::Stale { .. }
@@ -260,6 +268,7 @@ impl Error {
             LogError::Unsupported { file, found, max } => {
                 Error::Unsupported { path: dir.join(file), found, max }
             }
+            LogError::Pruned { oldest } => Error::Pruned { oldest },
             LogError::Damaged(damage) => Error::Damaged { dir: dir.to_owned(), damage },
             other => Error::Io {
                 operation: "read",
@@ -368,6 +377,16 @@ impl fmt::Display for Error {
             Error::BeforeFirst { .. } => f.write_str("the time lies before the first entry"),
             Error::Foreign { id } => {
                 write!(f, "{id} names a version of another history, or one that this copy never had")
+            }
+            Error::HeldBack { asked, by } => {
+                write!(f, "what lies before version {asked} is still needed:")?;
+                for (at, hold) in by.iter().take(8).enumerate() {
+                    write!(f, "{} {hold}", if at == 0 { "" } else { "," })?;
+                }
+                match by.len() {
+                    0..=8 => Ok(()),
+                    more => write!(f, ", and {} more", more - 8),
+                }
             }
             Error::NotEmpty { dir } => {
                 write!(f, "{} is not empty; name a directory that is missing or empty", dir.display())

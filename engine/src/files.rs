@@ -39,6 +39,8 @@ pub(crate) struct Files {
     /// Which states the cache was given, the newest last.
     states: Mutex<Vec<(Seq, u64)>>,
     entries_read: AtomicU64,
+    /// Held by whoever prunes.
+    pub(crate) pruning: Mutex<()>,
 }
 
 impl Drop for Files {
@@ -89,6 +91,7 @@ impl Files {
             index: Mutex::default(),
             states: Mutex::default(),
             entries_read: AtomicU64::new(0),
+            pruning: Mutex::default(),
         }
     }
 
@@ -307,6 +310,9 @@ impl Files {
     /// The state at a version, from the nearest state at or before it. A checkpoint that turns out not to fit the log is
     /// passed over for an older one.
     pub(crate) fn state_at(&self, log: &Log, seq: Seq) -> Result<Arc<State>, LogError> {
+        if seq < log.oldest() {
+            return Err(LogError::Pruned { oldest: log.oldest() });
+        }
         let near = self.kept_state(seq);
         if let Some(near) = near.as_ref().filter(|near| near.seq == seq) {
             return Ok(Arc::clone(near));
@@ -322,7 +328,7 @@ impl Files {
                     Some(State::clone(near))
                 }
                 (_, Some(checkpoint)) => self.load_checkpoint(log, checkpoint),
-                (_, None) => Some(State::start(log.history())),
+                (_, None) => Some(log.start()?),
             };
             let Some(start) = start else { continue };
             match self.run(log, start, seq) {
@@ -394,7 +400,7 @@ impl Files {
             let checkpoint = checkpoints.pop();
             let start = match checkpoint {
                 Some(checkpoint) => self.load_checkpoint(log, checkpoint),
-                None => Some(State::start(log.history())),
+                None => Some(log.start()?),
             };
             let Some(start) = start else { continue };
             let mut replay = Replay::from_state(log, start);

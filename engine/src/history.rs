@@ -358,6 +358,7 @@ impl History {
         if seq > head.id.seq() {
             return Err(Error::UnknownVersion { asked: seq, head: head.id.seq() });
         }
+        self.check_kept(seq)?;
         self.flush_buffered()?;
         let files = self.files();
         let chain = files.read(|log| log.chain_at(seq))?;
@@ -389,6 +390,9 @@ impl History {
             At::Time(time) => {
                 let files = self.files();
                 let at_time = files.read(|log| log.seq_at_time(time.millis))?;
+                if let Some(oldest) = self.pruned_before(time.millis)? {
+                    return Err(Error::Pruned { oldest });
+                }
                 if at_time == Seq::ZERO {
                     let first = files.read(|log| log.first_time())?;
                     return Err(Error::BeforeFirst { asked: time.millis, first });
@@ -399,6 +403,7 @@ impl History {
         if seq > newest {
             return Err(Error::UnknownVersion { asked: seq, head: newest });
         }
+        self.check_kept(seq)?;
         self.flush_buffered()?;
         let files = self.files();
         let chain = files.read(|log| log.chain_at(seq))?;
@@ -417,7 +422,10 @@ impl History {
         let head = self.fresh_head()?;
         let asked = match at {
             At::Head => head.id.seq(),
-            At::Number(seq) if seq <= head.id.seq() => seq,
+            At::Number(seq) if seq <= head.id.seq() => {
+                self.check_kept(seq)?;
+                seq
+            }
             At::Id(id) if id == head.id => id.seq(),
             other => self.find(other)?.seq(),
         };
@@ -623,7 +631,21 @@ impl History {
     /// The oldest entry that is kept.
     pub(crate) fn oldest(&self) -> Result<Seq, Error> {
         let log = self.files().log()?;
-        Ok(log.segments().first().map_or(Seq(1), |first| first.header.first_seq))
+        Ok(log.oldest().next().unwrap_or_default())
+    }
+
+    /// Refuses a version that was pruned.
+    fn check_kept(&self, seq: Seq) -> Result<(), Error> {
+        match self.files().log()?.oldest() {
+            oldest if seq < oldest => Err(Error::Pruned { oldest }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The oldest version that is kept, where what was the newest at a time was pruned.
+    fn pruned_before(&self, millis: i64) -> Result<Option<Seq>, Error> {
+        let log = self.files().log()?;
+        Ok(log.base().filter(|base| millis < base.log_time).map(|base| base.seq))
     }
 
     /// The newest version that would survive a power cut, once everything appended so far would.

@@ -61,6 +61,7 @@ mod subscription; //   entries as they come
 mod undo; //           undo, redo, revert, restore: plan, apply, finish
 mod seen; //           what somebody may see of a version
 mod verify; //         reading everything
+mod prune; //          what is old goes, where nothing needs it
 mod backup; //         a copy of a history that somebody writes
 mod stats; //          a history in numbers
 mod history; //        the handle that a host holds
@@ -86,6 +87,7 @@ pub use crate::log_lines::{Log, LogLine};
 pub use crate::memory_storage::MemoryStorage;
 pub use crate::options::Options;
 pub use crate::policy::{Action, EffectivePolicy, POLICY_KIND};
+pub use crate::prune::{Hold, LiveStamps, Prune};
 pub use crate::seen::{Seen, Sight, Stub};
 pub use crate::selector::At;
 pub use crate::stamper::Stamper;

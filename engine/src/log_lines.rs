@@ -33,7 +33,7 @@ pub struct Log {
 
 impl Log {
     pub(crate) fn new(files: Arc<Files>, to: Seq) -> Self {
-        Self { files, from: Seq(1), to, replay: None, failed: false }
+        Self { files, from: Seq::ZERO, to, replay: None, failed: false }
     }
 
     /// Begins with this entry.
@@ -49,6 +49,10 @@ impl Log {
     }
 
     fn next_line(&mut self) -> Result<Option<LogLine>, Error> {
+        if self.from == Seq::ZERO {
+            let oldest = self.files.log()?.oldest();
+            self.from = oldest.next().unwrap_or(oldest);
+        }
         if self.from > self.to {
             return Ok(None);
         }

@@ -27,7 +27,7 @@ impl Past {
         checkpoints.retain(|other| *other <= seq);
         // One that cannot be used is passed over for an older one.
         let nearest = checkpoints.into_iter().rev().find_map(|of| files.checkpoint_of(log, of).ok());
-        let from = nearest.as_ref().map_or(Seq::ZERO, |nearest| Seq(nearest.header().sequence));
+        let from = nearest.as_ref().map_or(index.oldest(), |nearest| Seq(nearest.header().sequence));
         Self { files: Arc::clone(files), index, checkpoint: nearest, from, seq }
     }
 
@@ -76,9 +76,12 @@ impl Past {
             Some(checkpoint) => match self.files.component_in(checkpoint, slot) {
                 Ok(component) => component,
                 // What is derived may be missing; the log has it too.
-                Err(_) => return self.from_the_log(slot, Seq::ZERO, None),
+                Err(_) => {
+                    let oldest = self.index.component_at_oldest(slot)?;
+                    return self.from_the_log(slot, self.index.oldest(), oldest);
+                }
             },
-            None => None,
+            None => self.index.component_at_oldest(slot)?,
         };
         component = self.from_the_log(slot, self.from, component)?;
         Ok(component)

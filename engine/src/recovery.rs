@@ -82,6 +82,13 @@ pub(crate) fn open_to_write(
         // A crash in the middle of sealing left both; either will do, and the log chose.
         let _ = storage.remove(&leftover.to_string());
     }
+    for name in storage.list().unwrap_or_default() {
+        // A crash in the middle of pruning left a base that nothing names, or not any more.
+        if matches!(FileName::parse(&name), Some(FileName::Base(number)) if number != log.identity().first_segment)
+        {
+            let _ = storage.remove(&name);
+        }
+    }
     let next_number = ending.segment + 1;
     let is_sealed = log.segments().last().is_some_and(|segment| segment.sealed.is_some());
     let (segment, reason, needs_opened) = match (ending.tail, last) {

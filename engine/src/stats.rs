@@ -69,6 +69,7 @@ pub(crate) fn sizes(files: &Files) -> io::Result<Sizes> {
                 sizes.segments += 1;
                 sizes.log_bytes += bytes;
             }
+            Some(FileName::Base(_)) => sizes.log_bytes += bytes,
             Some(FileName::Checkpoint(seq)) => {
                 sizes.checkpoints += 1;
                 sizes.newest_checkpoint = sizes.newest_checkpoint.max(seq);

@@ -99,7 +99,7 @@ pub(crate) fn verify(files: &Files) -> Result<Verified, Error> {
     }
     Ok(Verified {
         history: state.history,
-        entries: state.seq.0,
+        entries: state.seq.0 - log.oldest().0,
         segments: log.segments().len(),
         log_bytes: log.segments().iter().map(|segment| segment.bytes).sum(),
         checkpoints: agreeing,

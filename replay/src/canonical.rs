@@ -26,6 +26,7 @@
 mod encode; // an entry to bytes
 mod decode; // and back
 mod aside; //  what a checkpoint keeps of the state beside the flow
+mod whole; //  a whole state
 mod shared; // what an entry says that later ones build on
 
 use std::fmt;
@@ -41,6 +42,7 @@ use flow_history_flow::{NESTING_MAX, Slot, Splice, Splices};
 pub(crate) use self::decode::{decode_entry, decode_whole_entry, elapsed_of, unknown_encoding};
 pub(crate) use self::encode::EntryEncoder;
 pub(crate) use self::shared::{shared_of, vocabulary_from_bytes, vocabulary_to_bytes};
+pub(crate) use self::whole::{state_from_bytes, state_to_bytes};
 use crate::{
     Author, AuthorKind, ENTRY_BYTES_MAX, FlowVersionId, HEADER_ITEMS_MAX, HEADER_TEXT_BYTES_MAX, Intent,
     Link, Seq,
@@ -247,6 +249,7 @@ enum MarkBytes<'b> {
     ImportNote(&'b str),
     Freeze,
     Custom { name: &'b str, data: &'b [u8] },
+    Pruned { oldest: u64, chain: [u8; 32] },
 }
 
 /// One token of a value.

@@ -116,6 +116,11 @@ pub enum LogError {
         /// The newest format that this library reads.
         max: u16,
     },
+    /// The version was pruned.
+    Pruned {
+        /// The oldest version that is kept.
+        oldest: Seq,
+    },
     /// A file is damaged.
     Damaged(Box<Damage>),
 }
@@ -141,6 +146,9 @@ impl fmt::Display for LogError {
             LogError::NotAHistory { found } => write!(f, "there is no history here: {found}"),
             LogError::Unsupported { file, found, max } => {
                 write!(f, "{file} has format {found}; this program reads up to {max}")
+            }
+            LogError::Pruned { oldest } => {
+                write!(f, "the version was pruned; the oldest kept is {oldest}")
             }
             LogError::Damaged(damage) => fmt::Display::fmt(damage, f),
         }

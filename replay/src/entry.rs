@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use flow_history_flow::{Operation, Slot};
 
-use crate::{Author, Beneath, FlowVersionId, Seq, Timestamp};
+use crate::{Author, Beneath, Chain, FlowVersionId, Seq, Timestamp};
 
 /// What is recorded: who did what, when and why. Never changed once it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -239,6 +239,13 @@ pub enum Mark {
     },
     /// Undo stops here.
     Freeze,
+    /// Everything before and up to a version was pruned; of that version the flow is kept.
+    Pruned {
+        /// The oldest version that is kept.
+        oldest: Seq,
+        /// The hash chain there: that of everything that was pruned.
+        chain: Chain,
+    },
     /// Something that only the host understands.
     Custom {
         /// What the host calls it.
@@ -264,6 +271,7 @@ impl Mark {
             Mark::CheckIn { .. } => "check-in",
             Mark::ImportNote { .. } => "import-note",
             Mark::Freeze => "freeze",
+            Mark::Pruned { .. } => "pruned",
             Mark::Custom { name, .. } => name,
         }
     }

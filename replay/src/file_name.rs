@@ -12,6 +12,8 @@ pub enum FileName {
     RawSegment(u64),
     /// One file of the log, compressed and indexed; by the number of the last raw segment in it.
     SealedSegment(u64),
+    /// The state before the segment of this number, where everything before it was pruned.
+    Base(u64),
     /// A file that is prepared to become a segment.
     PoolSegment(u64),
     /// A flow at the version of this sequence number.
@@ -39,15 +41,18 @@ impl FileName {
             "lock" => Some(Self::Lock),
             // Only what we write aside ourselves is ours to remove.
             _ => name.strip_suffix(".tmp").and_then(Self::parse).and_then(|aside| match aside {
-                Self::Identity | Self::Catalog | Self::Checkpoint(_) | Self::SealedSegment(_) => {
-                    Some(Self::Temporary)
-                }
+                Self::Identity
+                | Self::Catalog
+                | Self::Checkpoint(_)
+                | Self::SealedSegment(_)
+                | Self::Base(_) => Some(Self::Temporary),
                 _ => None,
             }),
         };
         parsed
             .or_else(|| number("segment-", ".raw").map(Self::RawSegment))
             .or_else(|| number("segment-", ".sealed").map(Self::SealedSegment))
+            .or_else(|| number("base-", ".state").map(Self::Base))
             .or_else(|| number("pool-", ".raw").map(Self::PoolSegment))
             .or_else(|| number("checkpoint-", ".pages").map(Self::Checkpoint))
             // A number written in another way than ours would be a second name for the same file.
@@ -61,6 +66,7 @@ impl fmt::Display for FileName {
             Self::Identity => f.write_str("history"),
             Self::RawSegment(number) => write!(f, "segment-{number:010}.raw"),
             Self::SealedSegment(number) => write!(f, "segment-{number:010}.sealed"),
+            Self::Base(number) => write!(f, "base-{number:010}.state"),
             Self::PoolSegment(number) => write!(f, "pool-{number:010}.raw"),
             Self::Checkpoint(seq) => write!(f, "checkpoint-{seq:015}.pages"),
             Self::Catalog => f.write_str("catalog.redb"),

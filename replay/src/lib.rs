@@ -39,6 +39,7 @@ mod token; //      a value as a flat row of tokens
 mod frame; //      one group of entries, framed
 mod segment; //    one file of the log: header, frames, ending
 mod sealed; //     a segment compressed and indexed
+mod base; //       what a pruned log begins with
 mod log; //        all segments of a history, in order
 mod extent; //     how far the files of a log reach up to an entry
 mod log_index; //  which entries touched what, and one entry at a time
@@ -49,6 +50,7 @@ mod state; //      what folding entries builds up
 mod replay; //     folding, entry by entry
 
 pub use crate::author::{Author, AuthorKind};
+pub use crate::base::{BaseHeader, encode_base, is_same_state};
 pub use crate::canonical::{ENCODING, EncodeError};
 pub use crate::chain::{Chain, HistoryId};
 pub use crate::damage::{Damage, LogError, What};

@@ -8,8 +8,9 @@ use crate::sealed::RecentBlocks;
 use crate::segment::{SegmentBytes, Walked};
 use crate::source::read_up_to;
 use crate::{
-    Chain, Ending, FileName, FrameHeader, HistoryId, IDENTITY_BYTES, Identity, LogError, SEGMENT_BYTES_MAX,
-    SEGMENT_HEADER_BYTES, SegmentHeader, SegmentIndex, SegmentReason, Seq, Source, Tail, What,
+    BaseHeader, Chain, Ending, FileName, FrameHeader, HistoryId, IDENTITY_BYTES, Identity, LogError,
+    SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentIndex, SegmentReason, Seq, Source, State,
+    Tail, What,
 };
 
 /// The log of a history: which segments there are and where each begins. Their frames are read when they are needed.
@@ -19,6 +20,7 @@ pub struct Log {
     identity: Identity,
     segments: Vec<SegmentSummary>,
     leftovers: Vec<FileName>,
+    base: Option<BaseHeader>,
 }
 
 /// What is known of a segment without reading its frames.
@@ -42,7 +44,9 @@ impl SegmentSummary {
         }
     }
 
-    fn first_number(&self) -> u64 {
+    /// The number of the first raw segment in it.
+    #[must_use]
+    pub fn first_number(&self) -> u64 {
         self.sealed.as_ref().map_or(self.header.number, |sealed| sealed.header().first_number)
     }
 }
@@ -66,7 +70,10 @@ impl Log {
             None => return Err(LogError::damaged(&FileName::Identity.to_string(), 0, None, What::Missing)),
         };
         loop {
-            let found = find_segments(&source, &identity, &listed);
+            let base = read_base(&*source, &identity);
+            let found = base.and_then(|base| {
+                find_segments(&source, (&identity, base.as_ref()), &listed).map(|found| (found, base))
+            });
             // A segment that was sealed meanwhile has another name now.
             if let Err(LogError::Damaged(damage)) = &found
                 && damage.what == What::Missing
@@ -77,8 +84,8 @@ impl Log {
                     continue;
                 }
             }
-            let (segments, leftovers) = found?;
-            return Ok(Self { source, identity, segments, leftovers });
+            let ((segments, leftovers), base) = found?;
+            return Ok(Self { source, identity, segments, leftovers, base });
         }
     }
 
@@ -106,6 +113,30 @@ impl Log {
         &self.leftovers
     }
 
+    /// The newest version of which nothing but the state is kept, where segments were pruned; version 0 otherwise. No
+    /// older one can be had.
+    #[must_use]
+    pub fn oldest(&self) -> Seq {
+        self.base.as_ref().map_or(Seq::ZERO, |base| base.seq)
+    }
+
+    /// What the log begins with, where segments were pruned.
+    #[must_use]
+    pub fn base(&self) -> Option<&BaseHeader> {
+        self.base.as_ref()
+    }
+
+    /// The state that the first entry in the log is folded into: that of version 0, or of [`Log::oldest`].
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn start(&self) -> Result<State, LogError> {
+        match &self.base {
+            Some(base) => base.state(&*self.source),
+            None => Ok(State::start(self.history())),
+        }
+    }
+
     /// Where the bytes come from.
     #[must_use]
     pub fn source(&self) -> &Arc<dyn Source> {
@@ -128,8 +159,11 @@ impl Log {
     /// # Errors
     /// [`LogError`].
     pub fn chain_at(&self, seq: Seq) -> Result<Option<Chain>, LogError> {
-        if seq == Seq::ZERO {
-            return Ok(Some(Chain::start(self.history())));
+        match &self.base {
+            Some(base) if seq < base.seq => return Ok(None),
+            Some(base) if seq == base.seq => return Ok(Some(base.chain)),
+            None if seq == Seq::ZERO => return Ok(Some(Chain::start(self.history()))),
+            _ => {}
         }
         let index = self.segment_of(seq);
         if let Some(sealed) = self.sealed(index) {
@@ -160,8 +194,7 @@ impl Log {
     pub fn seq_at_time(&self, millis: i64) -> Result<Seq, LogError> {
         // A segment's header says the log time before its first entry, which never goes back.
         let begun = self.segments.partition_point(|segment| {
-            segment.header.log_time <= millis && segment.header.first_seq > Seq(1)
-                || segment.header.first_seq == Seq(1)
+            segment.header.log_time <= millis || segment.header.first_seq.previous() == Some(self.oldest())
         });
         let index = begun.saturating_sub(1);
         if let Some(sealed) = self.sealed(index) {
@@ -195,7 +228,7 @@ impl Log {
     /// [`LogError`].
     pub fn first_time(&self) -> Result<Option<i64>, LogError> {
         if let Some(sealed) = self.sealed(0).filter(|sealed| sealed.header().last_seq > Seq::ZERO) {
-            return sealed.log_time(Seq(1)).map(Some);
+            return sealed.log_time(sealed.header().segment.first_seq).map(Some);
         }
         let mut walk = self.walk(0)?;
         while let Some((frame, payload)) = walk.next_frame()? {
@@ -507,7 +540,7 @@ fn lost_or(what: What) -> What {
 }
 
 fn check_continues(
-    identity: &Identity,
+    (identity, base): (&Identity, Option<&BaseHeader>),
     before: Option<&SegmentSummary>,
     segment: &SegmentSummary,
 ) -> Result<(), LogError> {
@@ -517,6 +550,9 @@ fn check_continues(
         return damaged(What::OtherHistory);
     }
     match before {
+        None if base.is_some_and(|base| base.seq.next() != Some(header.first_seq)) => damaged(What::Sequence),
+        None if base.is_some_and(|base| base.chain != header.chain) => damaged(What::Chain),
+        None if base.is_some() => Ok(()),
         None if header.reason != SegmentReason::First => {
             damaged(What::OutOfBounds("why the segment was begun"))
         }
@@ -573,7 +609,7 @@ impl Listed {
 /// The segments that make up the log, oldest first, and those whose place another takes.
 fn find_segments(
     source: &Arc<dyn Source>,
-    identity: &Identity,
+    (identity, base): (&Identity, Option<&BaseHeader>),
     listed: &Listed,
 ) -> Result<(Vec<SegmentSummary>, Vec<FileName>), LogError> {
     let recent = Arc::new(RecentBlocks::default());
@@ -616,7 +652,7 @@ fn find_segments(
                 if was_sealed { FileName::SealedSegment(number) } else { FileName::RawSegment(number) };
             return Err(LogError::damaged(&file.to_string(), 0, None, What::Missing));
         };
-        check_continues(identity, segments.last(), &summary)?;
+        check_continues((identity, base), segments.last(), &summary)?;
         debug_assert_eq!(summary.first_number(), number);
         number = summary.header.number + 1;
         used.insert(summary.file());
@@ -626,6 +662,19 @@ fn find_segments(
     let files = raw.chain(listed.sealed.iter().copied().map(FileName::SealedSegment));
     let leftovers = files.filter(|file| !used.contains(file)).collect();
     Ok((segments, leftovers))
+}
+
+/// The header of what a pruned log begins with.
+fn read_base(source: &dyn Source, identity: &Identity) -> Result<Option<BaseHeader>, LogError> {
+    if identity.first_segment <= 1 {
+        return Ok(None);
+    }
+    let base = BaseHeader::read(source, identity.first_segment)?;
+    if base.history != identity.history {
+        let file = FileName::Base(identity.first_segment).to_string();
+        return Err(LogError::damaged(&file, 16, None, What::OtherHistory));
+    }
+    Ok(Some(base))
 }
 
 fn read_identity(source: &dyn Source) -> Result<Option<Identity>, LogError> {

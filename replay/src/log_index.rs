@@ -3,12 +3,14 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use flow_history_flow::{ComponentId, Name, Slot};
+use flow_history_flow::{Component, ComponentId, Name, Slot};
 
 use crate::sealed::index_of_raw;
-use crate::{Author, Entry, FlowVersionId, Log, LogError, SegmentIndex, Seq, Stacks, State, What};
+use crate::{
+    Author, BaseHeader, Entry, FlowVersionId, Log, LogError, SegmentIndex, Seq, Source, Stacks, State, What,
+};
 
 /// What decoding an entry needs to know of what is before it. A [`State`] knows it, and so do the indexes of a log.
 pub(crate) trait Before {
@@ -66,6 +68,24 @@ impl Before for State {
 #[derive(Clone)]
 pub struct LogIndex {
     segments: Vec<SegmentIndex>,
+    base: Option<Arc<Base>>,
+}
+
+/// What a pruned log begins with, read when something that older entries told is asked for.
+struct Base {
+    header: BaseHeader,
+    source: Arc<dyn Source>,
+    state: OnceLock<State>,
+}
+
+impl Base {
+    fn state(&self) -> Result<&State, LogError> {
+        if let Some(state) = self.state.get() {
+            return Ok(state);
+        }
+        let state = self.header.state(&*self.source)?;
+        Ok(self.state.get_or_init(|| state))
+    }
 }
 
 impl LogIndex {
@@ -74,7 +94,7 @@ impl LogIndex {
     /// # Errors
     /// [`LogError`].
     pub fn of(log: &Log) -> Result<Self, LogError> {
-        Self { segments: Vec::new() }.renewed(log)
+        Self { segments: Vec::new(), base: None }.renewed(log)
     }
 
     /// Of the same log later on: what did not change since is kept.
@@ -83,6 +103,12 @@ impl LogIndex {
     /// [`LogError`].
     pub fn renewed(&self, log: &Log) -> Result<Self, LogError> {
         let mut segments: Vec<SegmentIndex> = Vec::new();
+        let same = self.base.as_ref().filter(|base| Some(&base.header) == log.base()).cloned();
+        let base = same.or_else(|| {
+            let (header, source) = (log.base()?.clone(), Arc::clone(log.source()));
+            Some(Arc::new(Base { header, source, state: OnceLock::new() }))
+        });
+        let grown = base.as_ref().map(|base| base.header.grown).unwrap_or_default();
         for (at, summary) in log.segments().iter().enumerate() {
             let end = match (&summary.sealed, log.segments().get(at + 1)) {
                 (Some(sealed), _) => sealed.header().last_seq,
@@ -94,14 +120,14 @@ impl LogIndex {
                     && kept.header().last_seq == end
                     && (summary.sealed.is_none() || summary.sealed.as_ref() == Some(*kept))
             });
-            let before = segments.last().map(|before| before.header().after).unwrap_or_default();
+            let before = segments.last().map_or(grown, |before| before.header().after);
             segments.push(match (kept, &summary.sealed) {
                 (Some(kept), _) => kept.clone(),
                 (None, Some(sealed)) => sealed.clone(),
                 (None, None) => index_of_raw(log, at, before)?,
             });
         }
-        Ok(Self { segments })
+        Ok(Self { segments, base })
     }
 
     /// The index of each segment, oldest first.
@@ -159,6 +185,9 @@ impl LogIndex {
     /// # Errors
     /// [`LogError`].
     pub fn id_of(&self, slot: Slot) -> Result<Option<ComponentId>, LogError> {
+        if let Some(base) = self.base.as_ref().filter(|base| slot.0 < base.header.grown.next_slot) {
+            return Ok(base.state()?.flow.component_in(slot).map(|component| component.id.clone()));
+        }
         let at = self.segments.partition_point(|segment| segment.header().after.next_slot <= slot.0);
         self.segments.get(at).map_or(Ok(None), |segment| segment.id_of(slot))
     }
@@ -167,10 +196,32 @@ impl LogIndex {
     /// Reads a page of ids of each segment, as far as it is asked for slots.
     pub fn slots_of<'i>(&'i self, id: &'i str) -> impl Iterator<Item = Result<Slot, LogError>> + 'i {
         let of_each = self.segments.iter().rev().map(move |segment| segment.slots_of(id));
-        of_each.flat_map(|slots| match slots {
+        let of_each = of_each.flat_map(|slots| match slots {
             Ok(slots) => slots.into_iter().rev().map(Ok).collect(),
             Err(error) => vec![Err(error)],
-        })
+        });
+        let of_base = self.base.iter().filter_map(move |base| match base.state() {
+            Ok(state) => state.flow.slot(id).map(Ok),
+            Err(error) => Some(Err(error)),
+        });
+        of_each.chain(of_base)
+    }
+
+    /// The component in a slot at the oldest version that is kept; `None` where nothing was pruned.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn component_at_oldest(&self, slot: Slot) -> Result<Option<Arc<Component>>, LogError> {
+        match &self.base {
+            Some(base) => Ok(base.state()?.flow.component_in(slot).cloned()),
+            None => Ok(None),
+        }
+    }
+
+    /// The oldest version that is kept; version 0 where nothing was pruned.
+    #[must_use]
+    pub fn oldest(&self) -> Seq {
+        self.base.as_ref().map_or(Seq::ZERO, |base| base.header.seq)
     }
 
     /// The entries that touched a slot, from the one after `after` to `to`, oldest first. Reads, as far as it is asked:
@@ -204,7 +255,10 @@ impl LogIndex {
     /// # Errors
     /// [`LogError`].
     pub fn stacks(&self) -> Result<Stacks, LogError> {
-        let mut stacks = Stacks::default();
+        let mut stacks = match &self.base {
+            Some(base) => base.state()?.stacks.clone(),
+            None => Stacks::default(),
+        };
         let mut moved_at = std::collections::HashMap::new();
         for segment in &self.segments {
             let footer = segment.footer()?;
@@ -231,6 +285,9 @@ impl LogIndex {
     }
 
     fn name(&self, number: u32) -> Result<Option<&Name>, LogError> {
+        if let Some(base) = self.base.as_ref().filter(|base| number < base.header.grown.names) {
+            return Ok(base.state()?.vocabulary.name(number));
+        }
         let at = self.segments.partition_point(|segment| segment.header().after.names <= number);
         let Some(segment) = self.segments.get(at) else { return Ok(None) };
         let place = number.checked_sub(segment.header().before.names);
@@ -238,6 +295,9 @@ impl LogIndex {
     }
 
     fn author(&self, number: u32) -> Result<Option<&Arc<Author>>, LogError> {
+        if let Some(base) = self.base.as_ref().filter(|base| number < base.header.grown.authors) {
+            return Ok(base.state()?.vocabulary.author(number));
+        }
         let at = self.segments.partition_point(|segment| segment.header().after.authors <= number);
         let Some(segment) = self.segments.get(at) else { return Ok(None) };
         let place = number.checked_sub(segment.header().before.authors);

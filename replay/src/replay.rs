@@ -23,7 +23,7 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// From version 0.
+    /// From version 0; of a pruned log from the oldest version that is kept, as soon as the first entry is asked for.
     #[must_use]
     pub fn from_the_start(log: &Log) -> Self {
         Self::from_state(log, State::start(log.history()))
@@ -91,6 +91,10 @@ impl Replay {
             // The walk stands where it failed; walking on from there finds the same.
             self.walk = None;
             self.frame = None;
+        }
+        if self.state.seq < self.log.oldest() {
+            // What was pruned is told by the state that the log begins with.
+            self.state = self.log.start()?;
         }
         let result = self.try_step(keep);
         self.failed = result.is_err();

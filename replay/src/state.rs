@@ -341,7 +341,7 @@ impl State {
                 exists(version)?;
                 Arc::make_mut(&mut marks).running = Some(*version);
             }
-            Mark::CheckIn { version, .. } => exists(version)?,
+            Mark::CheckIn { version, .. } | Mark::Pruned { oldest: version, .. } => exists(version)?,
             Mark::Freeze => Arc::make_mut(&mut marks).frozen = Some(seq),
             _ => {}
         }

@@ -57,6 +57,11 @@ impl Vocabulary {
         if name.len() > VOCABULARY_NAME_BYTES_MAX { None } else { self.names.add(name.clone()) }
     }
 
+    /// The number of a name that has one.
+    pub(crate) fn known_number_of(&self, name: &Name) -> Option<u32> {
+        self.names.numbers.get(name).copied()
+    }
+
     /// The number of an author, who is added where there is room; `None` where they are to be spelt out.
     pub(crate) fn number_of_author(&mut self, author: &Arc<Author>) -> Option<u32> {
         // A history has few authors at a time, and the same text is mostly the same pointer: looking at the first few

@@ -22,6 +22,7 @@ mod read_only; //     reading never writes, and there is one writer
 mod bad_input; //     each bad input has its own error and leaves no trace
 mod threads; //       many threads, one order
 mod requests; //      asked twice happens once, asked together happens together, and followers miss nothing
+mod prune; //         what is pruned is gone and says so, what is kept is what it was
 mod backup; //        a copy of a live history is a history
 mod long_texts; //    a changed line of a long text costs about that line
 mod derived; //       checkpoints and the catalog cost time when missing, nothing else

@@ -103,6 +103,12 @@ impl Writer {
         }
     }
 
+    /// Says that the log begins with this segment: what lies before it was pruned.
+    pub(crate) fn begin_log_with(&self, number: u64) -> Result<(), Error> {
+        let begun = self.segment.lock().begin_log_with(number);
+        begun.map_err(|failed| self.failure_of(&failed).to_error())
+    }
+
     /// Notes that a segment was sealed, and what it takes now.
     pub(crate) fn sealed(&self, raw_bytes: u64, sealed_bytes: u64) {
         let mut segment = self.segment.lock();

@@ -16,7 +16,7 @@ use super::{
 use crate::log_index::Before;
 use crate::stacks::{Beneath, Tops};
 use crate::token::{self, Refs};
-use crate::{Author, Body, Header, Mark, Request, Seq, Timestamp};
+use crate::{Author, Body, Chain, Header, Mark, Request, Seq, Timestamp};
 
 fn forward(seq: Seq, back: u64) -> Result<Option<Seq>, String> {
     match back {
@@ -166,7 +166,7 @@ fn decode_parts(bytes: &[u8], before: &impl Before) -> Result<(Header, Body, [Op
     Ok((header, body, beneath))
 }
 
-fn decode_operation<B: Before>(
+pub(super) fn decode_operation<B: Before>(
     operation: OperationBytes<'_>,
     refs: &mut Refs<'_, B>,
     resolve_name: &impl Fn(NameBytes<'_>) -> Result<Name, &'static str>,
@@ -230,6 +230,7 @@ fn decode_mark(mark: MarkBytes<'_>) -> Mark {
         }
         MarkBytes::ImportNote(text) => Mark::ImportNote { text: text.into() },
         MarkBytes::Freeze => Mark::Freeze,
+        MarkBytes::Pruned { oldest, chain } => Mark::Pruned { oldest: Seq(oldest), chain: Chain(chain) },
         MarkBytes::Custom { name, data } => Mark::Custom { name: name.into(), data: data.into() },
     }
 }

@@ -121,7 +121,8 @@ fn each_entry(
 fn grown_before(log: &Log, index: usize) -> Result<Grown, LogError> {
     let sealed = |at: &usize| log.segments().get(*at).and_then(|segment| segment.sealed.as_ref());
     let known = (0..index).rev().find(|at| sealed(at).is_some());
-    let mut grown = known.as_ref().and_then(sealed).map_or_else(Grown::default, |index| index.header().after);
+    let of_base = || log.base().map(|base| base.grown).unwrap_or_default();
+    let mut grown = known.as_ref().and_then(sealed).map_or_else(of_base, |index| index.header().after);
     for at in known.map_or(0, |known| known + 1)..index {
         let walk = log.walk(at)?;
         let header = &walk.segment.header;

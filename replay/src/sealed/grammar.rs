@@ -244,6 +244,10 @@ fn mark<P: Passage>(p: &mut P) -> Result<(), Broken> {
             p.text(Ints::MarkBytes, Texts::Mark)?;
             p.text(Ints::MarkBytes, Texts::Mark)
         }
+        12 => {
+            p.integer(Ints::MarkInt)?;
+            p.fixed(32, Texts::Fixed)
+        }
         _ => unknown("a mark is of no known kind"),
     }
 }

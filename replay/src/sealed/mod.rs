@@ -24,6 +24,7 @@ mod encode; //        sealing, and checking what was sealed
 pub(crate) use encode::index_of_raw;
 pub use encode::{Sealing, seal, verify_sealed};
 pub(crate) use footer::Owner;
+pub(crate) use header::salted;
 pub use header::{Grown, SealedHeader};
 pub(crate) use segment_index::RecentBlocks;
 pub use segment_index::SegmentIndex;

@@ -1,0 +1,217 @@
+//! Pruning: what is old goes, where the host says that nothing needs it. Only when asked, and only whole segments.
+//!
+//! ```text
+//! base written aside -> synced -> read back and compared -> renamed -> mark appended -> identity names the new first
+//! segment -> older segments, checkpoints and the older base removed
+//! ```
+//!
+//! A crash before the identity leaves the whole log and a base that nothing names; one after it leaves files that are no
+//! part of the log any more. The next writer removes either.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use flow_history_replay::{
+    Author, BaseHeader, Body, FileName, FlowVersionId, Header, Intent, Log, LogError, Mark, Seq, State, What,
+    encode_base, is_same_state,
+};
+
+use crate::files::{Files, open_checkpoint};
+use crate::selector::At;
+use crate::storage::{Failed, write_aside};
+use crate::writer::Draft;
+use crate::{Error, History};
+
+/// What the host knows of the stamps that are still out there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum LiveStamps {
+    /// The oldest version that provenance still kept somewhere may name: nothing from there on may go.
+    Since(FlowVersionId),
+    /// Nobody knows, and stamps that can no longer be resolved are accepted.
+    GiveUp,
+}
+
+/// What keeps a version from being pruned.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Hold {
+    /// A label names it.
+    Label {
+        /// The label.
+        label: String,
+        /// The version.
+        version: Seq,
+    },
+    /// It is pinned.
+    Pin {
+        /// The version.
+        version: Seq,
+    },
+    /// It runs.
+    Running {
+        /// The version.
+        version: Seq,
+    },
+    /// A stamp may name it.
+    Stamp {
+        /// The version.
+        version: Seq,
+    },
+}
+
+impl Hold {
+    /// The version that it holds.
+    #[must_use]
+    pub fn version(&self) -> Seq {
+        match self {
+            Hold::Label { version, .. }
+            | Hold::Pin { version }
+            | Hold::Running { version }
+            | Hold::Stamp { version } => *version,
+        }
+    }
+}
+
+impl std::fmt::Display for Hold {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Hold::Label { label, version } => write!(f, "the label {label:?} on version {version}"),
+            Hold::Pin { version } => write!(f, "the pin on version {version}"),
+            Hold::Running { version } => write!(f, "version {version}, which runs"),
+            Hold::Stamp { version } => write!(f, "stamps from version {version} on"),
+        }
+    }
+}
+
+/// What was pruned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Prune {
+    /// The oldest version that is kept.
+    pub oldest: FlowVersionId,
+    /// Entries that went; none where no whole segment lies before what was asked.
+    pub entries: u64,
+    /// Bytes of files that went, less those of the base that came.
+    pub bytes: i64,
+}
+
+impl History {
+    /// Drops the entries before a version, as far as they fill whole segments: those versions cannot be had any more, and
+    /// their IDs resolve to [`Error::Pruned`]. The version itself and all later ones stay as they are; a mark says who did
+    /// it, and the hash chain of what went.
+    ///
+    /// # Errors
+    /// [`Error::HeldBack`] where a label, a pin, the running version or a stamp names a version that would go, and says
+    /// which; then nothing is pruned. [`Error::Damaged`] where what would go, or what was read back, is not sound;
+    /// [`Error::Full`], [`Error::Io`], and those of an append.
+    pub fn prune(&self, author: &Author, before: impl Into<At>, stamps: &LiveStamps) -> Result<Prune, Error> {
+        let writer = self.writer()?;
+        let asked = self.find(before)?.seq();
+        let held = holds(self, asked, stamps)?;
+        if !held.is_empty() {
+            return Err(Error::HeldBack { asked, by: held });
+        }
+        let files = self.files();
+        let _alone = files.pruning.lock();
+        // What is sealed meanwhile has another name when it is to be removed.
+        let log = files.log()?;
+        let Some((number, oldest)) = boundary(&log, asked) else {
+            let oldest = self.find(log.oldest())?;
+            return Ok(Prune { oldest, entries: 0, bytes: 0 });
+        };
+        let state = files.read(|log| files.state_at(log, oldest))?;
+        let base_bytes = write_base(files, &state, number, writer.clock().random())?;
+
+        let mark = Mark::Pruned { oldest, chain: state.chain };
+        let header = Header::new(Arc::new(author.clone()), Intent::Mark, writer.clock().now());
+        writer.append(Draft { header, body: Body::Mark(mark), expected: None, planned_on: None })?;
+        writer.begin_log_with(number)?;
+        files.forget_index();
+        let gone = remove_what_went(files, number, oldest)?;
+        let dropped = oldest.0.saturating_sub(log.oldest().0);
+        let bytes = i64::try_from(gone).unwrap_or(i64::MAX) - i64::try_from(base_bytes).unwrap_or(0);
+        Ok(Prune { oldest: state.version(), entries: dropped, bytes })
+    }
+}
+
+/// Everything that names a version before the one from which on all is kept.
+fn holds(history: &History, asked: Seq, stamps: &LiveStamps) -> Result<Vec<Hold>, Error> {
+    let marks = history.look_at_head(|state| Arc::clone(&state.marks))?;
+    let stamp = match stamps {
+        LiveStamps::Since(id) => Some(Hold::Stamp { version: history.resolve(*id)? }),
+        LiveStamps::GiveUp => None,
+    };
+    let labels = marks
+        .labels
+        .iter()
+        .map(|(label, version)| Hold::Label { label: label.to_string(), version: *version });
+    let pins = marks.pins.iter().map(|version| Hold::Pin { version: *version });
+    let running = marks.running.map(|version| Hold::Running { version });
+    Ok(labels.chain(pins).chain(running).chain(stamp).filter(|hold| hold.version() < asked).collect())
+}
+
+/// The number of the segment that the log is to begin with, and the version before its first entry.
+fn boundary(log: &Log, asked: Seq) -> Option<(u64, Seq)> {
+    let begins = |segment: &flow_history_replay::SegmentSummary| {
+        let oldest = segment.header.first_seq.previous().unwrap_or_default();
+        (oldest <= asked).then(|| (segment.first_number(), oldest))
+    };
+    log.segments().iter().skip(1).rev().find_map(begins)
+}
+
+fn write_base(files: &Files, state: &State, number: u64, salt: [u8; 16]) -> Result<u64, Error> {
+    let storage = &*files.storage;
+    let file = FileName::Base(number).to_string();
+    let aside = format!("{file}.tmp");
+    let broken = |failed: Failed| {
+        Error::io(failed.operation, files.place.join(&failed.file), failed.offset, failed.source)
+    };
+    let bytes = encode_base(state, number, salt).map_err(Error::Checkpoint)?;
+    let written = write_aside(storage, &aside, &bytes).map_err(broken).and_then(|()| {
+        // ORDER: what was written is read back and compared before anything relies on it.
+        let source: &dyn flow_history_replay::Source = storage;
+        let read = BaseHeader::read_from(source, &aside, number)
+            .and_then(|header| header.state_from(source, &aside))
+            .map_err(|error| files.log_error(error))?;
+        if !is_same_state(&read, state) {
+            return Err(files.log_error(LogError::damaged(&aside, 0, Some(state.seq), What::Checksum)));
+        }
+        storage.rename(&aside, &file).map_err(Failed::write("rename", &aside, 0)).map_err(broken)
+    });
+    if written.is_err() {
+        let _ = storage.remove(&aside);
+    }
+    written?;
+    storage.sync_directory().map_err(Failed::sync("")).map_err(broken)?;
+    Ok(bytes.len() as u64)
+}
+
+/// Removes the files that are no part of the log any more; what cannot be removed takes room and nothing else.
+fn remove_what_went(files: &Files, number: u64, oldest: Seq) -> Result<u64, Error> {
+    let names = files.storage.list().map_err(|source| Error::io("list", files.place.clone(), 0, source))?;
+    let shared = shared_by_later(files, oldest);
+    let mut gone = 0;
+    for name in names {
+        let goes = match FileName::parse(&name) {
+            Some(FileName::RawSegment(other) | FileName::SealedSegment(other)) => other < number,
+            Some(FileName::Base(other)) => other != number,
+            Some(FileName::Checkpoint(seq)) => Seq(seq) < oldest && !shared.contains(&seq),
+            _ => false,
+        };
+        if goes {
+            let bytes = files.storage.len(&name).unwrap_or_default();
+            if files.storage.remove(&name).is_ok() {
+                gone += bytes;
+            }
+        }
+    }
+    Ok(gone)
+}
+
+/// The checkpoints whose pages later ones share.
+fn shared_by_later(files: &Files, oldest: Seq) -> BTreeSet<u64> {
+    let later = files.checkpoints().unwrap_or_default().into_iter().filter(|seq| *seq >= oldest);
+    let opened = later.filter_map(|seq| open_checkpoint(&files.storage, seq).ok());
+    opened.flat_map(|checkpoint| checkpoint.refers_to().to_vec()).collect()
+}

@@ -1,0 +1,237 @@
+//! What a log begins with once its first segments were pruned: the whole state before its first entry.
+//!
+//! ```text
+//! offset  bytes  base
+//!      0      8  magic "FhBase1\n"
+//!      8      2  format
+//!     10      6  zero
+//!     16     16  history id
+//!     32      8  number of the segment that follows
+//!     40      8  sequence number of the last entry that was pruned
+//!     48     32  hash chain after it
+//!     80     16  salt: random
+//!     96      8  log time of that entry: milliseconds since 1970, signed
+//!    104      4  slot that the next add takes
+//!    108      4  names in the vocabulary
+//!    112      4  authors in it
+//!    116      8  bytes of the state behind the header, before they were compressed
+//!    124    384  zero
+//!    508      4  CRC32 of the 508 bytes before
+//!    512         pieces of the state, each: bytes before (4) and after compression (4), CRC32 of what follows, salted
+//!                with the salt and the place in the file (4), the piece, compressed
+//! ```
+//!
+//! All numbers are little-endian. It is written aside, synced, read back and compared before the identity names the
+//! segment that follows as the first; only then do older segments go.
+
+use flow_history_flow::Flow;
+
+use crate::sealed::{Grown, salted};
+use crate::segment::{Fields, field};
+use crate::source::read_up_to;
+use crate::{Chain, FORMAT, FileName, HistoryId, LogError, Seq, Source, State, What};
+
+const MAGIC: &[u8; 8] = b"FhBase1\n";
+const HEADER_BYTES: usize = 512;
+/// Bytes of the state in a piece.
+const PIECE_BYTES: usize = 1 << 20;
+/// Bytes in front of a piece.
+const PIECE_HEADER_BYTES: usize = 12;
+/// Most bytes of a state.
+const STATE_BYTES_MAX: u64 = 1 << 32;
+const LEVEL: i32 = 9;
+
+/// What stands at the beginning of a base.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct BaseHeader {
+    /// The history that it belongs to.
+    pub history: HistoryId,
+    /// The number of the segment that follows.
+    pub number: u64,
+    /// The sequence number of the last entry that was pruned.
+    pub seq: Seq,
+    /// The hash chain after it.
+    pub chain: Chain,
+    /// Random.
+    pub salt: [u8; 16],
+    /// The log time of that entry.
+    pub log_time: i64,
+    /// How much of what later entries build on there was.
+    pub grown: Grown,
+    state_bytes: u64,
+}
+
+/// The bytes of a base that holds a state, for the log that goes on with the segment of this number.
+///
+/// # Errors
+/// Why the state cannot be written, in words.
+pub fn encode_base(state: &State, number: u64, salt: [u8; 16]) -> Result<Vec<u8>, String> {
+    let whole = crate::canonical::state_to_bytes(state)?;
+    let (names, authors) = state.vocabulary.lengths();
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + whole.len() / 2);
+    bytes.extend(MAGIC);
+    bytes.extend(FORMAT.to_le_bytes());
+    bytes.extend([0; 6]);
+    bytes.extend(state.history.0);
+    bytes.extend(number.to_le_bytes());
+    bytes.extend(state.seq.0.to_le_bytes());
+    bytes.extend(state.chain.0);
+    bytes.extend(salt);
+    bytes.extend(state.log_time.to_le_bytes());
+    bytes.extend(state.flow.next_slot().0.to_le_bytes());
+    bytes.extend(count(names).to_le_bytes());
+    bytes.extend(count(authors).to_le_bytes());
+    bytes.extend((whole.len() as u64).to_le_bytes());
+    bytes.resize(HEADER_BYTES - 4, 0);
+    bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+    for piece in whole.chunks(PIECE_BYTES) {
+        let compressed = zstd::bulk::compress(piece, LEVEL).map_err(|error| error.to_string())?;
+        bytes.extend(count(piece.len()).to_le_bytes());
+        bytes.extend(count(compressed.len()).to_le_bytes());
+        let place = bytes.len() as u64 + 4;
+        bytes.extend(salted(&salt, place, &compressed).to_le_bytes());
+        bytes.extend(compressed);
+    }
+    Ok(bytes)
+}
+
+impl BaseHeader {
+    /// Reads the header of the base before the segment of this number: one small read.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn read(source: &dyn Source, number: u64) -> Result<Self, LogError> {
+        Self::read_from(source, &FileName::Base(number).to_string(), number)
+    }
+
+    /// As [`BaseHeader::read`], from whatever file it stands in.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn read_from(source: &dyn Source, file: &str, number: u64) -> Result<Self, LogError> {
+        let damaged = |offset, what| Err(LogError::damaged(file, offset, None, what));
+        let mut bytes = [0; HEADER_BYTES];
+        let count = match read_up_to(source, file, 0, &mut bytes) {
+            Ok(count) => count,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return damaged(0, What::Missing),
+            Err(error) => return Err(LogError::io("read", file, 0, error)),
+        };
+        if count < HEADER_BYTES {
+            return damaged(count as u64, What::TooShort);
+        }
+        let fields = Fields(&bytes);
+        if &fields.array::<8>(0) != MAGIC {
+            return damaged(0, What::Magic);
+        }
+        let found = field!(fields, u16, 8);
+        if found > FORMAT {
+            return Err(LogError::Unsupported { file: file.to_owned(), found, max: FORMAT });
+        }
+        let summed = bytes.get(..HEADER_BYTES - 4).unwrap_or_default();
+        if field!(fields, u32, 508) != crc32fast::hash(summed) {
+            return damaged(0, What::HeaderChecksum);
+        }
+        if field!(fields, u64, 32) != number {
+            return damaged(32, What::OutOfBounds("the number of the segment that follows"));
+        }
+        let zeros = [bytes.get(10..16), bytes.get(124..508)];
+        if zeros.into_iter().flatten().flatten().any(|byte| *byte != 0) {
+            return damaged(0, What::OutOfBounds("a reserved byte"));
+        }
+        Ok(Self {
+            history: HistoryId(fields.array(16)),
+            number,
+            seq: Seq(field!(fields, u64, 40)),
+            chain: Chain(fields.array(48)),
+            salt: fields.array(80),
+            log_time: field!(fields, i64, 96),
+            grown: Grown {
+                next_slot: field!(fields, u32, 104),
+                names: field!(fields, u32, 108),
+                authors: field!(fields, u32, 112),
+            },
+            state_bytes: field!(fields, u64, 116),
+        })
+    }
+
+    /// Reads the state.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn state(&self, source: &dyn Source) -> Result<State, LogError> {
+        self.state_from(source, &FileName::Base(self.number).to_string())
+    }
+
+    /// As [`BaseHeader::state`], from whatever file it stands in.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn state_from(&self, source: &dyn Source, file: &str) -> Result<State, LogError> {
+        let damaged = |offset, what| LogError::damaged(file, offset, Some(self.seq), what);
+        let io = |offset, error| LogError::io("read", file, offset, error);
+        let length = source.len(file).map_err(|error| io(0, error))?;
+        if self.state_bytes > STATE_BYTES_MAX {
+            return Err(damaged(116, What::OutOfBounds("the bytes of the state")));
+        }
+        let mut whole: Vec<u8> = Vec::new();
+        let mut at = HEADER_BYTES as u64;
+        while (whole.len() as u64) < self.state_bytes {
+            let mut front = [0; PIECE_HEADER_BYTES];
+            let count = read_up_to(source, file, at, &mut front).map_err(|error| io(at, error))?;
+            let fields = Fields(&front);
+            let (raw, stored) = (field!(fields, u32, 0) as usize, field!(fields, u32, 4));
+            let place = at + PIECE_HEADER_BYTES as u64;
+            if count < PIECE_HEADER_BYTES || place + u64::from(stored) > length {
+                return Err(damaged(at, What::TooShort));
+            }
+            if raw == 0 || raw > PIECE_BYTES {
+                return Err(damaged(at, What::OutOfBounds("the bytes of a piece")));
+            }
+            let mut compressed = vec![0; stored as usize];
+            let count = read_up_to(source, file, place, &mut compressed).map_err(|error| io(place, error))?;
+            if count < compressed.len() {
+                return Err(damaged(place, What::TooShort));
+            }
+            if salted(&self.salt, place, &compressed) != field!(fields, u32, 8) {
+                return Err(damaged(place, What::PayloadChecksum));
+            }
+            let piece = zstd::bulk::decompress(&compressed, raw)
+                .map_err(|_| damaged(place, What::Layout("a piece does not inflate")))?;
+            if piece.len() != raw {
+                return Err(damaged(place, What::Layout("a piece is shorter than it says")));
+            }
+            whole.extend(piece);
+            at = place + u64::from(stored);
+        }
+        if whole.len() as u64 != self.state_bytes || at != length {
+            return Err(damaged(at, What::OutOfBounds("the length of the file")));
+        }
+        let place = (self.history, self.seq, self.chain);
+        let state = crate::canonical::state_from_bytes(&whole, place)
+            .map_err(|why| damaged(HEADER_BYTES as u64, What::Encoding(why)))?;
+        let (names, authors) = state.vocabulary.lengths();
+        let same = state.log_time == self.log_time
+            && state.flow.next_slot().0 == self.grown.next_slot
+            && (names, authors) == (self.grown.names as usize, self.grown.authors as usize);
+        if !same {
+            return Err(damaged(96, What::OutOfBounds("what the header says of the state")));
+        }
+        Ok(state)
+    }
+}
+
+/// Whether two states are the same in everything that entries can meet later.
+#[must_use]
+pub fn is_same_state(one: &State, other: &State) -> bool {
+    let same_slots = |one: &Flow, other: &Flow| {
+        one.next_slot() == other.next_slot()
+            && one.iter().all(|(slot, component)| other.component_in(slot) == Some(component))
+    };
+    one.history == other.history
+        && (one.seq, one.chain) == (other.seq, other.chain)
+        && one.flow == other.flow
+        && same_slots(&one.flow, &other.flow)
+        && one.aside_to_bytes().ok() == other.aside_to_bytes().ok()
+}
