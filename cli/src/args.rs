@@ -2,7 +2,10 @@
 
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::commands::{at, demo, diff, import, label, log, restore, show, stat, trash, undo, verify};
+use crate::commands::{
+    at, backup, blame, demo, diff, import, label, log, restore, running, show, stat, trash, undo, verify,
+    when,
+};
 use crate::failure::{Exit, Failure};
 use crate::moment::Zone;
 use crate::output::Output;
@@ -65,6 +68,9 @@ pub(crate) enum Command {
     At(at::At),
     Diff(diff::Diff),
     Show(show::Show),
+    Blame(blame::Blame),
+    When(when::When),
+    Running(running::Running),
     Stat(stat::Stat),
     Undo(undo::Undo),
     Redo(undo::Redo),
@@ -74,6 +80,7 @@ pub(crate) enum Command {
     WhatIf(trash::WhatIf),
     Label(label::Label),
     Verify(verify::Verify),
+    Backup(backup::Backup),
 }
 
 impl Global {

@@ -145,18 +145,49 @@ impl From<Error> for Failure {
                 Some("`label DIR --list` lists the labels; a time is written 2026-11-22T10:00".into()),
             ),
             Error::BeforeFirst { first, .. } => {
-                let first = first.map(moment::rfc3339);
-                let first = first.map_or("there is none yet".to_owned(), |time| format!("it was made at {time}"));
-                (Exit::NotFound, Some(format!("{first}; version 0 is the empty flow")))
+                let hint = if first.is_some() { "version 0 is the empty flow" } else { "the history is empty" };
+                (Exit::NotFound, Some(hint.into()))
             }
+            Error::BeforeStart { .. } => (Exit::NotFound, Some("version 0 is the empty flow".into())),
             Error::Foreign { .. } => {
                 (Exit::NotFound, Some("it belongs to another history, or to a version that a restored backup lost".into()))
             }
-            Error::Pruned { oldest, .. } => (Exit::NotFound, Some(format!("the oldest version that was kept is {oldest}"))),
+            Error::Pruned { oldest } => {
+                (Exit::NotFound, Some(format!("ask for version {oldest} or a later one; a backup may have the others")))
+            }
+            Error::NotEmpty { .. } => (Exit::Conflict, Some("nothing was written".into())),
             Error::Poisoned { .. } => (Exit::Failed, Some("check the disk, then run the command again".into())),
             Error::Full { .. } => (Exit::Failed, Some("free some space, then run the command again".into())),
             _ => (Exit::Failed, None),
         };
-        Self { exit, message: with_causes(&error), hint }
+        let mut message = with_causes(&error);
+        if let Error::BeforeFirst { first: Some(first), .. } = &error {
+            message.push_str(&format!(", which was made at {}", moment::rfc3339(*first)));
+        }
+        Self { exit, message, hint }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flow_history::{Error, Seq};
+
+    use super::{Exit, Failure};
+
+    #[test]
+    fn what_is_nearest_is_named() {
+        let nearest = Some("released".to_owned());
+        let not_found = [
+            (Error::UnknownVersion { asked: Seq(99), head: Seq(3) }, "the newest is 3"),
+            (Error::UnknownLabel { label: "relesed".to_owned(), nearest }, "there is \"released\""),
+            (Error::BeforeFirst { asked: 0, first: Some(1_000) }, "made at 1970-01-01T00:00:01.000Z"),
+            (Error::Pruned { oldest: Seq(7) }, "the oldest kept is 7"),
+            (Error::BeforeStart { back: 9, head: Seq(3) }, "which is 3"),
+        ];
+        for (error, part) in not_found {
+            let failure = Failure::from(error);
+            assert_eq!(failure.exit, Exit::NotFound);
+            assert!(failure.message.contains(part) && failure.hint.is_some(), "{failure:?}");
+        }
     }
 }

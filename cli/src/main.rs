@@ -13,6 +13,9 @@ mod selector; //   `42`, `@-3`, a label, a time, a UUID to a version
 mod moment; //     times as people write and read them
 mod scope; //      whose changes, and on which terms
 mod operator; //   who works at this command line
+mod conditions; // the conditions on which `log` lists a version
+mod comparison; // what a field is asked about
+mod nearest; //    what somebody may have meant
 mod revision; //   one document of an import, with who, when and why
 mod story; //      the day that `demo` plays
 mod commands; //   one module per command
@@ -20,6 +23,7 @@ mod listing; //    a flow as a table
 mod names; //      what a component is called
 mod difference; // what changed, for a person and as JSON Lines
 mod line_difference; // what changed in a long text
+mod entry_counts; // what one entry changed, in numbers
 mod header; //     an entry's header, for a person and as JSON Lines
 mod secrets; //    fields that may not be shown
 mod value; //      a value on one line, and as JSON

@@ -64,6 +64,19 @@ pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_millis(time.millis.checked_add(left_out(&text))?))
 }
 
+/// The same for what begins with a time: what the text leaves out is its beginning.
+pub(crate) fn parse_beginning(text: &str) -> Option<Timestamp> {
+    let text = text.trim().replacen(' ', "T", 1);
+    if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        return Some(Timestamp::from_millis(time.as_millisecond()));
+    }
+    if !text.contains('T') {
+        let date: Date = text.parse().ok()?;
+        return local(date.at(0, 0, 0, 0));
+    }
+    local(text.parse().ok()?)
+}
+
 /// Milliseconds to the end of the smallest unit that the text names.
 fn left_out(text: &str) -> i64 {
     let time = text.split_once('T').map_or("", |(_, time)| time);
@@ -103,8 +116,13 @@ mod tests {
         let second = parse("2026-11-22 10:00:07+01:00").unwrap().millis;
         assert_eq!(rfc3339(second), "2026-11-22T09:00:07.999Z");
         assert!(parse("2026-11-22").is_some());
+        let (begins, ends) =
+            (parse_beginning("2026-11-22").unwrap().millis, parse("2026-11-22").unwrap().millis);
+        assert_eq!(ends - begins, 86_399_999, "no zone changes its clocks that night");
+        let second = parse_beginning("2026-11-22 10:00:07+01:00").unwrap().millis;
+        assert_eq!(rfc3339(second), "2026-11-22T09:00:07.000Z");
         for text in ["", "released", "42", "2026-13-01", "2026-11-22T25:00"] {
-            assert_eq!(parse(text), None, "{text}");
+            assert_eq!((parse(text), parse_beginning(text)), (None, None), "{text}");
         }
     }
 

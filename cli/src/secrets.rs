@@ -31,7 +31,8 @@ impl Secrets {
         Ok(Self(tables))
     }
 
-    fn is_secret(&self, kind: &str, field: &str) -> bool {
+    /// Whether a field may not be shown.
+    pub(crate) fn is_secret(&self, kind: &str, field: &str) -> bool {
         self.0.iter().any(|table| table.facet(kind, field) == Facet::Secret)
     }
 
@@ -45,6 +46,11 @@ impl Secrets {
             hidden.fields.put(name.clone(), nothing_to_see());
         }
         Cow::Owned(hidden)
+    }
+
+    /// A value of a field, or what stands for one that may not be shown.
+    pub(crate) fn hide_value<'v>(&self, kind: &str, field: &str, value: &'v Value) -> Cow<'v, Value> {
+        if self.is_secret(kind, field) { Cow::Owned(nothing_to_see()) } else { Cow::Borrowed(value) }
     }
 
     /// A difference without what may not be shown.

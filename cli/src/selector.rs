@@ -1,9 +1,9 @@
 //! What a person writes to a version.
 
-use flow_history::{At, FlowVersionId, History};
+use flow_history::{At, Error, FlowVersionId, History, Timestamp};
 
 use crate::failure::{Exit, Failure};
-use crate::moment;
+use crate::{moment, nearest};
 
 /// Finds the version that `42`, `@`, `@-3`, a flow-version ID, a label or a time names.
 pub(crate) fn find(history: &History, text: &str) -> Result<FlowVersionId, Failure> {
@@ -14,17 +14,38 @@ pub(crate) fn find(history: &History, text: &str) -> Result<FlowVersionId, Failu
             let message = format!("`{text}` lies before the first version; the newest is {head}");
             Err(Failure::new(Exit::NotFound, message).hint("version 0 is the empty flow"))
         }
-        at => Ok(history.find(at)?),
+        at => history.find(at).map_err(|error| match error {
+            Error::UnknownLabel { label, nearest: None } => unknown_label(history, label),
+            error => error.into(),
+        }),
     }
+}
+
+/// No label begins like this one; there may be one that is like it all the same.
+fn unknown_label(history: &History, label: String) -> Failure {
+    let labels = history.labels().unwrap_or_default();
+    let nearest = nearest::of(&label, labels.keys().map(String::as_str)).map(str::to_owned);
+    Error::UnknownLabel { label, nearest }.into()
 }
 
 /// Finds the newest version that was there at a time.
 pub(crate) fn find_time(history: &History, text: &str) -> Result<FlowVersionId, Failure> {
-    let Some(time) = moment::parse(text) else {
-        return Err(Failure::new(Exit::Usage, format!("`{text}` is not a time"))
-            .hint("a time is 2026-11-22, 2026-11-22T10:00 or 2026-11-22T10:00:07Z"));
-    };
-    Ok(history.find(At::Time(time))?)
+    Ok(history.find(At::Time(end(text)?))?)
+}
+
+/// Reads a time; of a day, a minute or a second it is the end.
+pub(crate) fn end(text: &str) -> Result<Timestamp, Failure> {
+    moment::parse(text).ok_or_else(|| not_a_time(text))
+}
+
+/// Reads a time; of a day, a minute or a second it is the beginning.
+pub(crate) fn beginning(text: &str) -> Result<Timestamp, Failure> {
+    moment::parse_beginning(text).ok_or_else(|| not_a_time(text))
+}
+
+fn not_a_time(text: &str) -> Failure {
+    Failure::new(Exit::Usage, format!("`{text}` is not a time"))
+        .hint("a time is 2026-11-22, 2026-11-22T10:00 or 2026-11-22T10:00:07Z")
 }
 
 /// Whether a text names a version without a label's help, so that a label of that name could never be asked for.

@@ -25,12 +25,17 @@ pub(crate) fn is_secret(value: &Value) -> bool {
 
 /// A value on one line, cut where it is long.
 pub(crate) fn short(value: &Value) -> String {
+    short_to(value, SHORT_CHARACTERS)
+}
+
+/// A value on one line, cut where it has more characters than this.
+pub(crate) fn short_to(value: &Value, characters: usize) -> String {
     let mut text = String::new();
     write_short(value, &mut text);
-    if text.chars().count() <= SHORT_CHARACTERS {
+    if text.chars().count() <= characters {
         return text;
     }
-    let kept: String = text.chars().take(SHORT_CHARACTERS).collect();
+    let kept: String = text.chars().take(characters).collect();
     format!("{kept}... ({} characters)", text.chars().count())
 }
 

@@ -234,7 +234,7 @@ impl Storage for FileStorage {
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()));
         told.map_err(LockError::Io)?;
-        Ok(Box::new(FileLock { _file: file }))
+        Ok(Box::new(FileLock { file, process: std::process::id() }))
     }
 }
 
@@ -244,10 +244,47 @@ impl Drop for FileStorage {
     }
 }
 
-/// Unlocked by the system when the descriptor is closed, however the process ends. The file itself stays: removing it
-/// would let a third writer lock a new one while the second still waits on the old.
+/// Unlocked by the system when the process ends, however it does. The file itself stays: removing it would let a third
+/// writer lock a new one while the second still waits on the old.
 struct FileLock {
-    _file: File,
+    file: File,
+    process: u32,
 }
 
 impl Lock for FileLock {}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // Closing the descriptor is not enough: the lock stays while anybody has a copy of it, and a child that this
+        // process has forked has one until it becomes its program. Such a child, in its turn, must not unlock.
+        if std::process::id() == self.process {
+            let _ = self.file.unlock();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::{FileStorage, Storage};
+
+    #[test]
+    fn a_child_that_was_forked_holds_no_lock_that_was_let_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = FileStorage::new(dir.path());
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    // Whether there is such a program does not matter: it is forked first.
+                    let _ = Command::new("true").status();
+                }
+            });
+            let held = (0..20_000).filter(|_| storage.lock().is_err()).count();
+            done.store(true, Ordering::Relaxed);
+            assert_eq!(held, 0);
+        });
+    }
+}

@@ -60,7 +60,7 @@ impl Demo {
 
         let history = opening::to_read(&dir)?;
         section(&format!("A day of edits, in {}", dir.display()), out)?;
-        log::print(&history, false, None, out)?;
+        log::print(&history, out)?;
         let (labelled, head) = (selector::find(&history, story::LABEL)?, history.version());
         section(&format!("What changed since the label `{}`", story::LABEL), out)?;
         diff::print(&history, labelled, head, Detail::Fields, out)?;
@@ -152,11 +152,14 @@ fn next(
     out: &mut Output,
 ) -> Result<(), Failure> {
     let (stamped, head) = (stamped.to_string(), head.to_string());
-    let steps: [(&str, &[&str], &str); 9] = [
+    let steps: [(&str, &[&str], &str); 12] = [
         ("log", &["--newest-first"], "who did what when"),
+        ("log", &["--author", "bob", "--subtree", "alarms"], "what bob did to the alarms"),
         ("at", &[story::LABEL, "--pretty"], "the flow in the morning, as a document"),
         ("show", &[&stamped, "limit"], "what made the data, as it was then"),
         ("diff", &[story::LABEL, "@"], "what changed since"),
+        ("blame", &["limit"], "who gave each field its value"),
+        ("when", &["limit", "threshold", ">", "100"], "which versions raised no alarm"),
         ("undo", &["--as", "alice"], "take the last change back"),
         ("redo", &[], "and do it again"),
         ("label", &["evening", "@"], "name a version"),

@@ -13,7 +13,7 @@ use crate::failure::{Exit, Failure};
 use crate::names::{Names, title};
 use crate::output::{NUMBER, Output, STRONG, paint};
 use crate::value::{JsonComponent, short};
-use crate::{header, moment, opening, selector};
+use crate::{header, moment, nearest, opening, selector};
 
 /// Show everything about one version, or a component as it was at that version
 ///
@@ -56,7 +56,9 @@ impl Show {
         let view = history.at(version)?;
         if let Some(id) = &self.component {
             let Some(found) = view.component(id)? else {
-                let message = format!("version {} has no component `{id}`", view.seq());
+                let components = view.components()?;
+                let offered = nearest::offered(id, components.iter().map(|other| other.id.as_str()));
+                let message = format!("version {} has no component `{id}`{offered}", view.seq());
                 return Err(Failure::new(Exit::NotFound, message)
                     .hint("`log` shows what came and went; `at` prints the flow with its ids"));
             };

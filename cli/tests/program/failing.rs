@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use flow_history::History;
+use flow_history::{Author, Component, History};
 
-use crate::fixture::{documents, json, place, pump, run};
+use crate::fixture::{documents, json, open, place, pump, run};
 
 /// Checks the exit code, as text and as JSON Lines.
 fn check(arguments: &[&str], code: i32, name: &str) -> String {
@@ -22,7 +22,8 @@ fn check(arguments: &[&str], code: i32, name: &str) -> String {
 #[test]
 fn no_history() {
     let (keep, dir) = place();
-    let all: [&[&str]; 10] = [
+    let copy = keep.path().join("copy").to_str().unwrap().to_owned();
+    let all: [&[&str]; 14] = [
         &["log", &dir],
         &["at", &dir, "1"],
         &["diff", &dir, "0", "1"],
@@ -33,11 +34,15 @@ fn no_history() {
         &["redo", &dir],
         &["restore", &dir, "1"],
         &["label", &dir, "released", "1"],
+        &["blame", &dir, "pump-1"],
+        &["when", &dir, "pump-1", "rate", "=", "80"],
+        &["running", &dir, "2026-11-22"],
+        &["backup", &dir, &copy],
     ];
     for arguments in all {
         check(arguments, 10, "no-history");
     }
-    assert!(!Path::new(&dir).exists(), "nothing was made");
+    assert!(!Path::new(&dir).exists() && !Path::new(&copy).exists(), "nothing was made");
     // Nor in an empty directory, which a host may have made, nor among other files.
     fs::create_dir(&dir).unwrap();
     for arguments in all {
@@ -65,6 +70,56 @@ fn no_such_version_label_time_or_component() {
 }
 
 #[test]
+fn what_somebody_may_have_meant_is_named() {
+    let ((_keep, dir), (_other, another)) = (place(), place());
+    pump(&dir);
+    let elsewhere = pump(&another);
+    let foreign = elsewhere[1].to_string();
+    let bob = Author::user("bob");
+    let history = open(&dir);
+    history.change(&bob, "").add(Component::new("tank", "processor").field("size", 1)).append().unwrap();
+    history.change(&bob, "").remove("tank").append().unwrap();
+    history.close().unwrap();
+    run(&["label", &dir, "released", "1"]).well();
+    let not_found: [(&[&str], &str); 14] = [
+        (&["log", &dir, "--component", "pmp-1"], "there is `pump-1`"),
+        (&["log", &dir, "--subtree", "pump1"], "there is `pump-1`"),
+        (&["log", &dir, "--until", "2001-01-01"], "the first entry, which was made at 2"),
+        (&["log", &dir, "--after", "99"], "the newest is 6"),
+        (&["log", &dir, "--after", "eleased"], "there is \"released\""),
+        (&["log", &dir, "--after", &foreign], "another history"),
+        (&["at", &dir, "--time", "2001-01-01"], "the first entry, which was made at 2"),
+        (&["show", &dir, "1", "pump-2"], "there is `pump-1`"),
+        (&["blame", &dir, "pump_1"], "there is `pump-1`"),
+        (&["blame", &dir, "tank"], "went with version 5; version 4 has it"),
+        (&["when", &dir, "pump_1", "rate", "=", "8"], "there is `pump-1`"),
+        (&["when", &dir, "pump-1", "rat", "=", "8"], "there is `rate`"),
+        (&["when", &dir, "tank", "sizes", "present"], "there is `size`"),
+        (&["running", &dir, "2001-01-01"], "the first entry, which was made at 2"),
+    ];
+    for (arguments, part) in not_found {
+        let said = check(arguments, 5, "not-found");
+        assert!(said.contains(part), "{arguments:?}: {said}");
+    }
+    // What is like nothing is offered nothing.
+    let said = check(&["blame", &dir, "quite something else"], 5, "not-found");
+    assert!(!said.contains("there is"), "{said}");
+}
+
+#[test]
+fn a_backup_goes_where_nothing_is() {
+    let (keep, dir) = place();
+    pump(&dir);
+    let said = check(&["backup", &dir, &dir], 4, "conflict");
+    assert!(said.contains("is not empty") && said.contains("-2 is free"), "{said}");
+    let file = keep.path().join("mine.txt");
+    fs::write(&file, "mine").unwrap();
+    check(&["backup", &dir, file.to_str().unwrap()], 4, "conflict");
+    assert_eq!(fs::read(&file).unwrap(), b"mine");
+    run(&["verify", &dir]).well();
+}
+
+#[test]
 fn wrong_usage() {
     let (ran, lines) = json(&["diff"]);
     assert_eq!((ran.code, &lines[0]["code"]), (2, &"usage".into()));
@@ -74,6 +129,21 @@ fn wrong_usage() {
     pump(&dir);
     check(&["at", &dir, "--time", "soon"], 2, "usage");
     check(&["verify", &dir, "--expect", "abc"], 2, "usage");
+    check(&["log", &dir, "--since", "soon"], 2, "usage");
+    check(&["log", &dir, "--until", "soon"], 2, "usage");
+    check(&["running", &dir, "soon"], 2, "usage");
+    check(&["when", &dir, "pump-1", "rate", "="], 2, "usage");
+    check(&["when", &dir, "pump-1", "rate", "absent", "8"], 2, "usage");
+    let wrong: [&[&str]; 4] = [
+        &["when", &dir, "pump-1", "rate", "~", "8"],
+        &["log", &dir, "--intent", "ondo"],
+        &["log", &dir, "--kind", "rename"],
+        &["log", &dir, "--limit", "-1"],
+    ];
+    for arguments in wrong {
+        let (ran, lines) = json(arguments);
+        assert_eq!((ran.code, &lines[0]["code"]), (2, &"usage".into()), "{arguments:?}");
+    }
 }
 
 #[test]

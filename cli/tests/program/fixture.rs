@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
 
-use flow_history::{Author, Component, FlowVersionId, History};
+use flow_history::{Author, Component, Error, FlowVersionId, History};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -65,6 +66,20 @@ pub(crate) fn place() -> (TempDir, String) {
     let temporary = tempfile::tempdir().unwrap();
     let path = temporary.path().join("flow").to_str().unwrap().to_owned();
     (temporary, path)
+}
+
+/// Opens a history to write. A child that another test has forked holds the locks of this process, also those just let
+/// go, until it becomes its program; so a lock that is taken is waited for.
+pub(crate) fn open(dir: &str) -> History {
+    let tries = std::iter::repeat_with(|| History::open(dir)).take(200);
+    let free = |opened: &Result<History, Error>| {
+        let locked = matches!(opened, Err(Error::Locked { .. }));
+        if locked {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        !locked
+    };
+    tries.into_iter().find(free).unwrap().unwrap()
 }
 
 /// A history of three versions: a pump is added, set, and set again.
