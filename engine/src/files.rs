@@ -403,6 +403,9 @@ impl Files {
     }
 
     fn fold_to(&self, log: &Log, seq: Seq) -> Option<Folded> {
+        if seq < log.oldest() {
+            return None;
+        }
         let near_state: Option<Arc<State>> = self.kept(seq);
         let near_flow: Option<Arc<Folded>> = self.kept(seq);
         let newest =
@@ -416,7 +419,7 @@ impl Files {
             (Some(loaded), ..) => Folded::from(&loaded),
             (None, Some(flow), _) if Some(flow.seq()) == newest => Folded::clone(&flow),
             (None, _, Some(state)) => Folded::from(&*state),
-            _ => Folded::from(&State::start(log.history())),
+            _ => Folded::from(&log.start().ok()?),
         };
         let before = folded.entries_folded();
         let folds = folded.run_to(log, seq);

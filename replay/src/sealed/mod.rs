@@ -25,8 +25,8 @@ mod encode; //        sealing, and checking what was sealed
 pub(crate) use encode::index_of_raw;
 pub use encode::{Sealing, seal, verify_sealed};
 pub(crate) use footer::Owner;
-pub(crate) use header::salted;
 pub(crate) use grammar::{Ints, Texts, extra_of, mark};
+pub(crate) use header::salted;
 pub use header::{Grown, SealedHeader};
 pub(crate) use integer::{Broken, Reader};
 pub(crate) use parts::{Parts, PlainParts};
