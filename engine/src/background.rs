@@ -78,6 +78,8 @@ impl Lane {
 /// asked for is done or forgotten.
 pub(crate) struct Background {
     own: Arc<(Mutex<Own>, Condvar)>,
+    /// The process whose threads they are: a child that was forked has none.
+    process: u32,
 }
 
 #[derive(Default)]
@@ -92,7 +94,7 @@ impl Background {
         for (pool, _) in &*LANES {
             pool.lock().users += 1;
         }
-        Self { own: Arc::default() }
+        Self { own: Arc::default(), process: std::process::id() }
     }
 
     /// Does this at a time, or soon after, unless the history is closed before.
@@ -147,7 +149,8 @@ impl Background {
         let (own, changed) = &*self.own;
         let mut held = own.lock();
         let runs = || LANES.iter().any(|(pool, _)| pool.lock().running);
-        while held.waiting > 0 && !on_background_thread() && runs() {
+        let is_child = std::process::id() != self.process;
+        while held.waiting > 0 && !on_background_thread() && !is_child && runs() {
             changed.wait_for(&mut held, Duration::from_millis(50));
         }
     }

@@ -18,7 +18,7 @@ use crate::writer::Writer;
 /// Up to so many bytes a segment is packed as small as it goes, which takes longer for each byte.
 const SMALL_BYTES: u64 = 1 << 20;
 /// Bytes of entries in a block of such a one.
-const SMALL_BLOCK_BYTES: usize = 512 << 10;
+const SMALL_BLOCK_BYTES: usize = 1 << 20;
 /// The level of zstd for it.
 const SMALL_LEVEL: i32 = 19;
 

@@ -196,6 +196,7 @@ impl Writer {
     }
 
     pub(super) fn flush_keeping_lost(&self) -> Result<(), Error> {
+        self.check_process().map_err(|forked| forked.to_error())?;
         loop {
             let mut building = self.building.lock();
             if let Some(poison) = &building.poison {
@@ -292,6 +293,10 @@ impl Writer {
     }
 
     pub(super) fn enter(&self) -> Result<MutexGuard<'_, Building>, Error> {
+        if self.durability == Durability::Immediate {
+            // Buffered entries are asked about when they are written: the question costs as much as a tenth of one.
+            self.check_process().map_err(|forked| forked.to_error())?;
+        }
         let mut building = self.building.lock();
         if let Some(poison) = &building.poison {
             return Err(poison.to_error());

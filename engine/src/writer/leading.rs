@@ -128,6 +128,10 @@ impl Writer {
         building.led = Some(Arc::clone(&taken.group));
         drop(building);
 
+        if let Err(forked) = self.check_process() {
+            self.fail(taken, forked);
+            return;
+        }
         let written = self.write(&mut taken, synced);
         let outcome = match written {
             Ok(()) => {
@@ -139,12 +143,17 @@ impl Writer {
         self.fail(taken, outcome);
     }
 
-    fn write(&self, taken: &mut TakenGroup, synced: Seq) -> Result<(), Failed> {
-        if std::process::id() != self.process {
-            let source =
-                std::io::Error::other("this process was forked from the one that opened the history");
-            return Err(Failed::write("write", "", 0)(source));
+    /// A child of the process that opened the history has no business with its files, and its copy of the state is of no
+    /// use to anybody.
+    pub(super) fn check_process(&self) -> Result<(), Failure> {
+        if std::process::id() == self.process {
+            Ok(())
+        } else {
+            Err(Failure::Forked { opened_by: self.process })
         }
+    }
+
+    fn write(&self, taken: &mut TakenGroup, synced: Seq) -> Result<(), Failed> {
         let _entered = telemetry::enter(Phase::Sync);
         let mut segment = self.segment.lock();
         let Beginning { reason, seq, chain, log_time } = taken.beginning;

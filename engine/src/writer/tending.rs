@@ -150,6 +150,10 @@ impl Writer {
             return self.flush();
         }
         drop(building);
+        if let Err(forked) = self.check_process() {
+            // The parent's files and threads are none of a child's.
+            return Err(forked.to_error());
+        }
         let flushed = self.flush();
         let building = self.building.lock();
         let poisoned = building.poison.is_some();
@@ -158,7 +162,7 @@ impl Writer {
         drop(building);
         self.background.finish();
         let mut result = flushed;
-        if !poisoned && dirty && result.is_ok() && std::process::id() == self.process {
+        if !poisoned && dirty && result.is_ok() {
             let mut segment = self.segment.lock();
             let mut frame = vec![0; FRAME_HEADER_BYTES];
             let beginning = || Beginning { reason, seq, chain, log_time };
