@@ -97,13 +97,13 @@ impl Background {
         Self { own: Arc::default(), process: std::process::id() }
     }
 
-    /// Does this at a time, or soon after, unless the history is closed before.
-    fn at(&self, lane: Lane, due: Instant, work: impl FnOnce() + Send + 'static) {
+    /// Does this at a time, or soon after, unless the history is closed before; says whether it was taken on.
+    fn at(&self, lane: Lane, due: Instant, work: impl FnOnce() + Send + 'static) -> bool {
         let own = Arc::clone(&self.own);
         {
             let mut held = own.0.lock();
             if held.ending {
-                return;
+                return false;
             }
             held.waiting += 1;
         }
@@ -123,6 +123,7 @@ impl Background {
             pool.running = thread.spawn(move || run(lane)).is_ok();
         }
         changed.notify_all();
+        true
     }
 
     /// Does this after so long, or soon after that, unless the history is closed before.
@@ -137,9 +138,9 @@ impl Background {
         self.at(Lane::Quick, Instant::now(), work);
     }
 
-    /// Does this when there is time for it, unless the history is closed before.
-    pub(crate) fn at_leisure(&self, work: impl FnOnce() + Send + 'static) {
-        self.at(Lane::Slow, Instant::now(), work);
+    /// Does this when there is time for it, unless the history is closed before; says whether it was taken on.
+    pub(crate) fn at_leisure(&self, work: impl FnOnce() + Send + 'static) -> bool {
+        self.at(Lane::Slow, Instant::now(), work)
     }
 
     /// Takes on nothing new, forgets what is not due yet, and waits until the rest is done.

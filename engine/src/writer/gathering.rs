@@ -120,6 +120,11 @@ impl Building {
     pub(super) fn has_gathered(&self) -> bool {
         self.open.entries > 0 || !self.full.is_empty()
     }
+
+    /// Whether the state is that of the newest durable entry, and nobody is about to change that.
+    pub(super) fn is_at_rest(&self) -> bool {
+        !self.leading && !self.has_gathered() && self.durable == self.state.seq
+    }
 }
 
 impl OpenGroup {

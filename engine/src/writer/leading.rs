@@ -198,6 +198,9 @@ impl Writer {
         building.leading = false;
         building.reason = SegmentReason::Full;
         building.waiting_bytes = building.waiting_bytes.saturating_sub(payload_bytes);
+        // Perhaps nobody comes after this group; the checkpoint that was under way when it was taken may be done by now.
+        let checkpoint = checkpoint
+            .or_else(|| building.is_at_rest().then(|| self.checkpoint_if_due(&building.state)).flatten());
         let outcome = Ok(());
         drop(building);
         // Members are woken when they find the lock free. Until then `led` stays what it is, so that whoever flushes returns
@@ -208,8 +211,8 @@ impl Writer {
         group.tell(&outcome);
         drop(done);
         self.tend();
-        if let (Some(state), Some(act)) = (checkpoint, self.on_checkpoint_due.get()) {
-            act(state);
+        if let Some(state) = checkpoint {
+            self.checkpoint_soon(state);
         }
     }
 
@@ -271,7 +274,7 @@ impl Writer {
         let checkpoints =
             held.full.iter().any(|full| full.checkpoint.is_some()) || taken.checkpoint.is_some();
         if checkpoints {
-            self.checkpoint.lock().under_way = false;
+            self.checkpoint_not_taken();
         }
         let mut groups = vec![open.group, taken.group];
         groups.extend(held.full.drain(..).map(|full| full.group));
