@@ -26,6 +26,7 @@ pub(crate) fn checkpoint_when_due(writer: &Arc<Writer>, files: &Arc<Files>, kept
             // One that cannot be written costs time when the history is read, and nothing else; it is tried again.
             let written = write_checkpoint(&files.storage, &state, plan.basis).ok();
             writer.checkpoint_done(&plan, written);
+            files.forget_checkpoints();
             if written.is_none() {
                 return;
             }
@@ -33,6 +34,7 @@ pub(crate) fn checkpoint_when_due(writer: &Arc<Writer>, files: &Arc<Files>, kept
                 let _ = files.storage.remove(&FileName::Checkpoint(replaced.0).to_string());
             }
             retire(&files, state.seq, kept);
+            files.forget_checkpoints();
             let _ = bring_up_catalog(&files, &state);
         });
     });

@@ -25,5 +25,5 @@ pub(crate) use encode::index_of_raw;
 pub use encode::{Sealing, seal, verify_sealed};
 pub(crate) use footer::Owner;
 pub use header::{Grown, SealedHeader};
-pub(crate) use segment_index::RecentBlocks;
+pub(crate) use segment_index::New;
 pub use segment_index::SegmentIndex;
