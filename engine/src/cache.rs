@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, LazyLock};
 
+use flow_history_replay::{Piece, Shelf};
 use parking_lot::Mutex;
 
 /// Bytes kept by default.
@@ -34,12 +35,40 @@ pub(crate) enum Kind {
     Checkpoint,
     /// One page of a checkpoint.
     Page,
-    /// One component at a version.
+    /// One component at a version, by its slot.
     Component,
+    /// The component of an id at a version, by a hash of the id.
+    Found,
+    /// Chain and log time of a version.
+    Place,
+    /// Which checkpoints there are.
+    Checkpoints,
+    /// A piece of a sealed segment: of which kind, and the checksum of its footer.
+    Segment(u8, u32),
     /// The whole state at a version.
     State,
     /// The whole flow at a version, and no more of it.
     Flow,
+}
+
+/// What a history's log keeps of its sealed segments, by the number of the history's files.
+pub(crate) struct Pieces(pub(crate) u64);
+
+impl Pieces {
+    fn key(&self, piece: Piece) -> Key {
+        let kind = Kind::Segment(piece.kind, piece.sum);
+        Key { files: self.0, kind, of: piece.segment, part: piece.at }
+    }
+}
+
+impl Shelf for Pieces {
+    fn get(&self, piece: Piece) -> Option<flow_history_replay::Kept> {
+        get_any(self.key(piece))
+    }
+
+    fn put(&self, piece: Piece, kept: flow_history_replay::Kept, bytes: usize) {
+        put_any(self.key(piece), kept, bytes);
+    }
 }
 
 type Kept = (Arc<dyn Any + Send + Sync>, usize);
@@ -75,6 +104,10 @@ pub fn forget_cached() {
 
 /// What is kept under a key.
 pub(crate) fn get<T: Any + Send + Sync>(key: Key) -> Option<Arc<T>> {
+    get_any(key)?.downcast().ok()
+}
+
+fn get_any(key: Key) -> Option<Arc<dyn Any + Send + Sync>> {
     let mut cache = CACHE.lock();
     let kept = match cache.young.get(&key) {
         Some((kept, _)) => Arc::clone(kept),
@@ -86,14 +119,27 @@ pub(crate) fn get<T: Any + Send + Sync>(key: Key) -> Option<Arc<T>> {
         }
     };
     drop(cache);
-    kept.downcast().ok()
+    Some(kept)
 }
 
 /// Keeps something of so many bytes.
 pub(crate) fn put<T: Any + Send + Sync>(key: Key, value: &Arc<T>, bytes: usize) {
-    let kept: Arc<dyn Any + Send + Sync> = Arc::<T>::clone(value);
+    put_any(key, Arc::<T>::clone(value), bytes);
+}
+
+fn put_any(key: Key, kept: Arc<dyn Any + Send + Sync>, bytes: usize) {
     let dropped = CACHE.lock().keep(key, (kept, bytes + ENTRY_BYTES));
     drop(dropped);
+}
+
+/// Forgets what is kept under a key.
+pub(crate) fn remove(key: Key) {
+    let mut cache = CACHE.lock();
+    let young = cache.young.remove(&key);
+    cache.young_bytes -= young.as_ref().map_or(0, |(_, bytes)| *bytes);
+    let old = cache.old.remove(&key);
+    drop(cache);
+    drop((young, old));
 }
 
 /// Forgets what was kept of one history.

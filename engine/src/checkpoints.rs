@@ -49,6 +49,7 @@ fn write_next(writer: &Writer, files: &Files, kept: usize) -> bool {
     // One that cannot be written costs time when the history is read, and nothing else; it is tried again.
     let written = write_checkpoint(&files.storage, &plan.state, plan.basis).ok();
     let is_another_due = writer.checkpoint_done(&plan, written);
+    files.forget_checkpoints();
     if written.is_none() {
         return false;
     }
@@ -58,6 +59,7 @@ fn write_next(writer: &Writer, files: &Files, kept: usize) -> bool {
     }
     if !is_another_due {
         retire(files, state.seq, kept);
+        files.forget_checkpoints();
         let _ = bring_up_catalog(files, state);
     }
     is_another_due

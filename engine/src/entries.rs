@@ -212,8 +212,7 @@ impl Entries {
         let Some(root) = &self.asked.subtree else { return Ok(true) };
         let Body::Change(operations) = &entry.body else { return Ok(false) };
         let files = self.history.files();
-        let log = files.log()?;
-        let past = |seq: Seq| Past::new(files, &log, Arc::clone(index), seq);
+        let past = |seq: Seq| Past::new(files, Arc::clone(index), seq);
         let (before, after) = (past(entry.seq.previous().unwrap_or_default()), past(entry.seq));
         for operation in operations {
             let inside = |past: &Past| is_inside(past, operation.id(), root);

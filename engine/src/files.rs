@@ -14,7 +14,7 @@ use flow_history_replay::{
 use parking_lot::Mutex;
 
 use crate::Error;
-use crate::cache::{self, Key, Kind};
+use crate::cache::{self, Key, Kind, Pieces};
 use crate::storage::Storage;
 use crate::telemetry::{self, Phase};
 
@@ -83,6 +83,14 @@ impl OfVersion for Folded {
     fn given(files: &Files) -> &Mutex<Vec<(Seq, u64)>> {
         &files.flows
     }
+}
+
+/// The checkpoints that there are, ascending, as they were listed once.
+#[derive(Default)]
+pub(crate) struct Checkpoints {
+    pub(crate) seqs: Vec<Seq>,
+    /// The newest version of the log at the time.
+    reaches: Seq,
 }
 
 /// A file of the storage as the checkpoint crate reads it.
@@ -158,7 +166,7 @@ impl Files {
             return Ok(Arc::clone(log));
         }
         let source: Arc<dyn Source> = self.storage.clone();
-        let log = Arc::new(Log::open(source)?);
+        let log = Arc::new(Log::open_with(source, Arc::new(Pieces(self.number)))?);
         // Listed while somebody began a segment, it would pass for one that holds it.
         let same = log.identity().encode() == identity;
         *self.log.lock() = same.then(|| (identity, Arc::clone(&log)));
@@ -253,6 +261,39 @@ impl Files {
         Ok(seqs)
     }
 
+    /// The same as they were listed last, where that was for a version not before this; otherwise they are listed again. One
+    /// that came since costs time to those who do not know it, and one that went is found out when it is opened.
+    pub(crate) fn checkpoints_reaching(&self, seq: Seq, newest: Seq) -> Arc<Checkpoints> {
+        let key = self.key(Kind::Checkpoints, 0, 0);
+        if let Some(kept) = cache::get::<Checkpoints>(key).filter(|kept| kept.reaches >= seq) {
+            return kept;
+        }
+        let Ok(seqs) = self.checkpoints() else { return Arc::default() };
+        let listed = Arc::new(Checkpoints { seqs, reaches: newest });
+        cache::put(key, &listed, size_of_val(&*listed.seqs));
+        listed
+    }
+
+    /// Has the checkpoints listed again when they are asked for next: one was written, or removed, or is missing.
+    pub(crate) fn forget_checkpoints(&self) {
+        cache::remove(self.key(Kind::Checkpoints, 0, 0));
+    }
+
+    /// Chain and log time of a version, where they are kept.
+    pub(crate) fn place_at_hand(&self, seq: Seq) -> Option<(Chain, i64)> {
+        cache::get(self.key(Kind::Place, seq.0, 0)).map(|place| *place)
+    }
+
+    pub(crate) fn keep_place(&self, seq: Seq, place: (Chain, i64)) {
+        cache::put(self.key(Kind::Place, seq.0, 0), &Arc::new(place), size_of_val(&place));
+    }
+
+    /// Forgets all that was read of the files.
+    pub(crate) fn forget_all(&self) {
+        self.forget_index();
+        cache::forget(self.number);
+    }
+
     /// The state that a checkpoint holds; `None` where it cannot be used, which costs time and nothing else.
     pub(crate) fn load_checkpoint(&self, log: &Log, seq: Seq) -> Option<State> {
         // A copy that was restored and went on may have another version of this number.
@@ -278,7 +319,7 @@ impl Files {
     /// A checkpoint of this history that agrees with the log, to be asked for single components.
     pub(crate) fn checkpoint_of(
         &self,
-        log: &Log,
+        index: &LogIndex,
         seq: Seq,
     ) -> Result<Arc<Checkpoint<StoredFile>>, CheckpointError> {
         let key = self.key(Kind::Checkpoint, seq.0, 0);
@@ -287,8 +328,8 @@ impl Files {
         }
         let opened = Arc::new(open_checkpoint(&self.storage, seq)?);
         let header = opened.header();
-        let of_log = log.chain_at(seq).ok().flatten();
-        if header.history != log.history().0
+        let of_log = index.place(seq).ok().flatten().map(|(chain, _)| chain);
+        if index.history().is_none_or(|history| header.history != history.0)
             || header.sequence != seq.0
             || of_log != Some(Chain(header.chain))
         {

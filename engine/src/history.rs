@@ -419,6 +419,9 @@ impl History {
     /// Those of [`History::find`]; [`Error::Damaged`] and [`Error::Io`].
     pub fn at(&self, at: impl Into<At>) -> Result<View, Error> {
         let at = at.into();
+        if let Some(view) = self.kept_view(&at)? {
+            return Ok(view);
+        }
         let head = self.fresh_head()?;
         let asked = match at {
             At::Head => head.id.seq(),
@@ -446,17 +449,38 @@ impl History {
             return Ok(View::whole(state.version(), state.log_time, state.flow.clone()));
         }
         let index = files.index_reaching(asked)?;
-        let log = files.log()?;
-        let past = Past::new(files, &log, index, asked);
+        let past = Past::new(files, index, asked);
         match past.place() {
             Ok((chain, log_time)) => Ok(View::past(FlowVersionId::new(asked, &chain), log_time, past, files)),
             // Sealed or pruned meanwhile, or damaged: the longer way says which.
             Err(_) => {
-                files.forget_index();
+                files.forget_all();
                 let state = files.read(|log| files.state_at(log, asked))?;
                 Ok(View::whole(state.version(), state.log_time, state.flow.clone()))
             }
         }
+    }
+
+    /// A version before the head that was asked for before. What has been read once stays what it was, whatever was
+    /// appended since: nobody need look whether there is more.
+    fn kept_view(&self, at: &At) -> Result<Option<View>, Error> {
+        let seq = match at {
+            At::Number(seq) => *seq,
+            At::Id(id) => id.seq(),
+            _ => return Ok(None),
+        };
+        let files = self.files();
+        let is_asked = |id: FlowVersionId| !matches!(at, At::Id(asked) if *asked != id);
+        if let Some(state) = files.state_at_hand(seq).filter(|state| is_asked(state.version())) {
+            return Ok(Some(View::whole(state.version(), state.log_time, state.flow.clone())));
+        }
+        let Some((chain, log_time)) = files.place_at_hand(seq) else { return Ok(None) };
+        let id = FlowVersionId::new(seq, &chain);
+        if !is_asked(id) {
+            return Ok(None);
+        }
+        let past = Past::new(files, files.index_reaching(seq)?, seq);
+        Ok(Some(View::past(id, log_time, past, files)))
     }
 
     /// The entries, oldest first, with what each changed.

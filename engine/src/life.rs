@@ -118,12 +118,11 @@ impl History {
     ) -> Result<Vec<Interval>, Error> {
         let index = self.index()?;
         let files = self.files();
-        let log = files.log()?;
         let oldest = self.oldest()?;
         let mut intervals: Vec<Interval> = Vec::new();
         let mut held = false;
         for seq in touching(files, &index, id, (oldest, index.last_seq()), false)? {
-            let past = Past::new(files, &log, Arc::clone(&index), seq);
+            let past = Past::new(files, Arc::clone(&index), seq);
             let component = past.component(id).map_err(|error| files.log_error(error))?;
             let holds_now = holds(component.as_ref().and_then(|component| component.get(field)));
             if holds_now == held {
@@ -238,8 +237,7 @@ impl Trash {
             if !operations.iter().any(|operation| matches!(operation, Operation::Remove { .. })) {
                 continue;
             }
-            let log = files.log()?;
-            let before = Past::new(&files, &log, Arc::clone(&self.index), self.next);
+            let before = Past::new(&files, Arc::clone(&self.index), self.next);
             for operation in operations {
                 let Operation::Remove { id } = operation else { continue };
                 // A component that the same change added is nobody's loss.

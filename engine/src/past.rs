@@ -1,11 +1,12 @@
 //! A past version as the files tell it, piece by piece: the nearest checkpoint at or before it, and of each component the
 //! few entries since that touched it.
 
-use std::sync::Arc;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, OnceLock};
 
-use flow_history_checkpoint::Checkpoint;
+use flow_history_checkpoint::{Checkpoint, CheckpointError};
 use flow_history_flow::{Component, Operation, Slot};
-use flow_history_replay::{Body, Chain, Log, LogError, LogIndex, Seq, What};
+use flow_history_replay::{Body, Chain, LogError, LogIndex, Seq, What};
 
 use crate::cache::{self, Kind};
 use crate::files::{Files, StoredFile};
@@ -14,30 +15,53 @@ use crate::files::{Files, StoredFile};
 pub(crate) struct Past {
     files: Arc<Files>,
     index: Arc<LogIndex>,
-    /// `None` where no checkpoint lies before it: then everything is told by entries.
-    checkpoint: Option<Arc<Checkpoint<StoredFile>>>,
-    from: Seq,
+    nearest: OnceLock<Option<Arc<Checkpoint<StoredFile>>>>,
     pub(crate) seq: Seq,
 }
 
+/// A component, and its slot.
+type Standing = (Slot, Arc<Component>);
+
+/// What was found of an id at a version.
+struct Found {
+    id: Box<str>,
+    standing: Option<Standing>,
+}
+
 impl Past {
-    /// A version that the indexes of the log reach.
-    pub(crate) fn new(files: &Arc<Files>, log: &Log, index: Arc<LogIndex>, seq: Seq) -> Self {
-        let mut checkpoints = files.checkpoints().unwrap_or_default();
-        checkpoints.retain(|other| *other <= seq && *other >= log.oldest());
-        // One that cannot be used is passed over for an older one.
-        let nearest = checkpoints.into_iter().rev().find_map(|of| files.checkpoint_of(log, of).ok());
-        let from = nearest.as_ref().map_or(index.oldest(), |nearest| Seq(nearest.header().sequence));
-        Self { files: Arc::clone(files), index, checkpoint: nearest, from, seq }
+    /// A version that the indexes of the log reach. Nothing is read until it is asked for.
+    pub(crate) fn new(files: &Arc<Files>, index: Arc<LogIndex>, seq: Seq) -> Self {
+        Self { files: Arc::clone(files), index, nearest: OnceLock::new(), seq }
+    }
+
+    /// The nearest checkpoint; `None` where no sound one lies before the version: then everything is told by entries.
+    fn nearest(&self) -> Option<&Arc<Checkpoint<StoredFile>>> {
+        let find = || {
+            let listed = self.files.checkpoints_reaching(self.seq, self.index.last_seq());
+            let end = listed.seqs.partition_point(|of| *of <= self.seq);
+            let before = listed.seqs.get(..end).unwrap_or_default();
+            // One that cannot be used is passed over for an older one; one from before what was pruned is none.
+            let kept = before.iter().rev().take_while(|of| **of >= self.index.oldest());
+            kept.copied().find_map(|of| {
+                let found = self.files.checkpoint_of(&self.index, of);
+                if found.is_err() {
+                    self.files.forget_checkpoints();
+                }
+                found.ok()
+            })
+        };
+        self.nearest.get_or_init(find).as_ref()
     }
 
     /// The hash chain and the log time of the version.
     pub(crate) fn place(&self) -> Result<(Chain, i64), LogError> {
+        if let Some(kept) = self.files.place_at_hand(self.seq) {
+            return Ok(kept);
+        }
         let missing = || LogError::damaged("", 0, Some(self.seq), What::Missing);
-        let segments = self.index.segments();
-        let at = segments.partition_point(|segment| segment.header().last_seq < self.seq);
-        let segment = segments.get(at).ok_or_else(missing)?;
-        Ok((segment.chain_at(self.seq)?.ok_or_else(missing)?, segment.log_time(self.seq)?))
+        let place = self.index.place(self.seq)?.ok_or_else(missing)?;
+        self.files.keep_place(self.seq, place);
+        Ok(place)
     }
 
     /// The component with this id, where there was one.
@@ -46,9 +70,30 @@ impl Past {
     }
 
     /// The component with this id, and its slot.
-    pub(crate) fn find(&self, id: &str) -> Result<Option<(Slot, Arc<Component>)>, LogError> {
-        // An id may have been given to several slots, one after the other; at most one of them is alive.
-        for slot in self.index.slots_of(id) {
+    pub(crate) fn find(&self, id: &str) -> Result<Option<Standing>, LogError> {
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        let key = self.files.key(Kind::Found, self.seq.0, hasher.finish());
+        if let Some(kept) = cache::get::<Found>(key).filter(|kept| *kept.id == *id) {
+            return Ok(kept.standing.clone());
+        }
+        let standing = self.look_for(id)?;
+        let bytes = id.len() + standing.as_ref().map_or(0, |(_, component)| 64 * component.fields.len());
+        cache::put(key, &Arc::new(Found { id: id.into(), standing: standing.clone() }), bytes);
+        Ok(standing)
+    }
+
+    fn look_for(&self, id: &str) -> Result<Option<Standing>, LogError> {
+        // Most of what is there now was there at the checkpoint, and an id is alive in one slot at most.
+        if let Some(standing) = self.standing_at_checkpoint(id)
+            && let Some(component) = self.follow(standing.0, self.from(), Some(standing.1))?
+        {
+            let kept = self.files.key(Kind::Component, self.seq.0, u64::from(standing.0.0));
+            cache::put(kept, &Arc::new(Some(Arc::clone(&component))), 64 * component.fields.len());
+            return Ok(Some((standing.0, component)));
+        }
+        // It may have been given to several slots, one after the other.
+        for slot in self.index.slots_until(id, self.seq) {
             let slot = slot?;
             if let Some(component) = self.component_in(slot)?
                 && *component.id == *id
@@ -57,6 +102,25 @@ impl Past {
             }
         }
         Ok(None)
+    }
+
+    /// What had this id at the checkpoint; `None` also where that cannot be read, for the log knows it too.
+    fn standing_at_checkpoint(&self, id: &str) -> Option<Standing> {
+        let checkpoint = self.nearest()?;
+        let find = || -> Result<_, CheckpointError> {
+            for slot in checkpoint.slots_of_hash(id)? {
+                let component = self.files.component_in(checkpoint, slot)?;
+                if let Some(component) = component.filter(|component| *component.id == *id) {
+                    return Ok(Some((slot, component)));
+                }
+            }
+            Ok(None)
+        };
+        find().ok().flatten()
+    }
+
+    fn from(&self) -> Seq {
+        self.nearest().map_or(Seq::ZERO, |nearest| Seq(nearest.header().sequence))
     }
 
     /// The component in a slot, where there was one.
@@ -72,23 +136,20 @@ impl Past {
     }
 
     fn read(&self, slot: Slot) -> Result<Option<Arc<Component>>, LogError> {
-        let mut component = match &self.checkpoint {
-            Some(checkpoint) => match self.files.component_in(checkpoint, slot) {
-                Ok(component) => component,
-                // What is derived may be missing; the log has it too.
-                Err(_) => {
-                    let oldest = self.index.component_at_oldest(slot)?;
-                    return self.from_the_log(slot, self.index.oldest(), oldest);
-                }
-            },
-            None => self.index.component_at_oldest(slot)?,
-        };
-        component = self.from_the_log(slot, self.from, component)?;
-        Ok(component)
+        let Some(checkpoint) = self.nearest() else { return self.follow_from_the_oldest(slot) };
+        match self.files.component_in(checkpoint, slot) {
+            Ok(component) => self.follow(slot, self.from(), component),
+            // What is derived may be missing; the log has it too.
+            Err(_) => self.follow_from_the_oldest(slot),
+        }
+    }
+
+    fn follow_from_the_oldest(&self, slot: Slot) -> Result<Option<Arc<Component>>, LogError> {
+        self.follow(slot, self.index.oldest(), self.index.component_at_oldest(slot)?)
     }
 
     /// Follows a component from a version to this one.
-    fn from_the_log(
+    fn follow(
         &self,
         slot: Slot,
         from: Seq,
@@ -98,11 +159,12 @@ impl Past {
         for touched in self.index.touches(slot, from, self.seq) {
             let seq = touched?;
             let missing = || LogError::damaged("", 0, Some(seq), What::Missing);
-            let (entry, mut next_slot) = self.index.entry_with_slots(seq)?.ok_or_else(missing)?;
-            let Body::Change(operations) = &entry.body else { continue };
             if id.is_none() {
                 id = self.index.id_of(slot)?;
             }
+            let known = id.as_ref().map(|id| (slot, id));
+            let (entry, mut next_slot) = self.index.entry_about(seq, known)?.ok_or_else(missing)?;
+            let Body::Change(operations) = &entry.body else { continue };
             for operation in operations {
                 // Of an add its slot says whether it is this one; anything else is about whoever has the id just then.
                 let is_about = match operation {

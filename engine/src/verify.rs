@@ -34,6 +34,8 @@ pub struct Verified {
 }
 
 pub(crate) fn verify(files: &Files) -> Result<Verified, Error> {
+    // What is kept was sound when it was read; the question is what the files are now.
+    files.forget_all();
     // ORDER: what is derived from the log is read before it, so that a writer who goes on meanwhile only makes the log
     // longer.
     let derived = read_watermark(files, files.log()?.history());

@@ -91,7 +91,7 @@ impl View {
                 Ok(component) => Ok(component),
                 // Somebody may have sealed or pruned what was to be read. What is damaged the longer way finds damaged too.
                 Err(_) => {
-                    files.forget_index();
+                    files.forget_all();
                     Ok(self.flow()?.component(id).cloned())
                 }
             },

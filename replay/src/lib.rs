@@ -38,6 +38,7 @@ mod canonical; //  an entry to bytes and back: the only user of bincode
 mod token; //      a value as a flat row of tokens
 mod frame; //      one group of entries, framed
 mod segment; //    one file of the log: header, frames, ending
+mod shelf; //      where pieces of sealed segments are kept
 mod sealed; //     a segment compressed and indexed
 mod base; //       what a pruned log begins with
 mod log; //        all segments of a history, in order
@@ -70,6 +71,7 @@ pub use crate::replay::Replay;
 pub use crate::sealed::{Grown, SealedHeader, Sealing, SegmentIndex, seal, verify_sealed};
 pub use crate::segment::{Ending, SegmentHeader, SegmentReason, Tail};
 pub use crate::seq::Seq;
+pub use crate::shelf::{Kept, Piece, Shelf};
 pub use crate::source::{MemorySource, Source, read_up_to};
 pub use crate::stacks::{Beneath, Stacks, Tops};
 pub use crate::state::{Marks, PushError, Pushed, State};

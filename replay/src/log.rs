@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
-use crate::sealed::RecentBlocks;
 use crate::segment::{SegmentBytes, Walked};
+use crate::shelf::{OwnShelf, Shelf};
 use crate::source::read_up_to;
 use crate::{
     BaseHeader, Chain, Ending, FileName, FrameHeader, HistoryId, IDENTITY_BYTES, Identity, LogError,
@@ -17,6 +17,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Log {
     source: Arc<dyn Source>,
+    shelf: Arc<dyn Shelf>,
     identity: Identity,
     segments: Vec<SegmentSummary>,
     leftovers: Vec<FileName>,
@@ -60,6 +61,14 @@ impl Log {
     /// [`LogError::NotAHistory`] where there is none; [`LogError::Unsupported`], [`LogError::Damaged`] and
     /// [`LogError::Io`].
     pub fn open(source: Arc<dyn Source>) -> Result<Self, LogError> {
+        Self::open_with(source, Arc::<OwnShelf>::default())
+    }
+
+    /// As [`Log::open`], with a shelf for what is read of sealed segments.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub fn open_with(source: Arc<dyn Source>, shelf: Arc<dyn Shelf>) -> Result<Self, LogError> {
         let mut listed = Listed::of(&*source)?;
         let identity = match read_identity(&*source)? {
             Some(identity) => identity,
@@ -72,7 +81,8 @@ impl Log {
         loop {
             let base = read_base(&*source, &identity);
             let found = base.and_then(|base| {
-                find_segments(&source, (&identity, base.as_ref()), &listed).map(|found| (found, base))
+                find_segments((&source, &shelf), (&identity, base.as_ref()), &listed)
+                    .map(|found| (found, base))
             });
             // A segment that was sealed meanwhile has another name now.
             if let Err(LogError::Damaged(damage)) = &found
@@ -85,7 +95,7 @@ impl Log {
                 }
             }
             let ((segments, leftovers), base) = found?;
-            return Ok(Self { source, identity, segments, leftovers, base });
+            return Ok(Self { source, shelf, identity, segments, leftovers, base });
         }
     }
 
@@ -135,6 +145,10 @@ impl Log {
             Some(base) => base.state(&*self.source),
             None => Ok(State::start(self.history())),
         }
+    }
+
+    pub(crate) fn shelf(&self) -> &Arc<dyn Shelf> {
+        &self.shelf
     }
 
     /// Where the bytes come from.
@@ -405,7 +419,8 @@ impl Walk {
     fn next_block(&mut self) -> Result<Option<(FrameHeader, std::ops::Range<usize>)>, LogError> {
         let Some(blocks) = &mut self.sealed else { return Ok(None) };
         let header = blocks.index.header();
-        let Some(place) = blocks.index.footer()?.blocks.get(blocks.at) else {
+        let footer = blocks.index.footer()?;
+        let Some(place) = footer.blocks.get(blocks.at) else {
             if self.next.is_none() && header.last_seq < self.reaches {
                 let offset = header.file_bytes;
                 return Err(LogError::damaged(&self.file, offset, self.seq.next(), What::LostFrame));
@@ -418,7 +433,7 @@ impl Walk {
         };
         let entries = place.start.entries;
         blocks.offset = place.parts.first().map_or(0, |part| part.offset);
-        let payload = blocks.index.block(blocks.at)?.payload(0..entries as usize);
+        let payload = blocks.index.block_once(blocks.at)?.payload(0..entries as usize);
         let payload =
             payload.map_err(|why| blocks.index.broken(blocks.offset, Some(place.start.first_seq), why))?;
         let frame = FrameHeader {
@@ -608,16 +623,15 @@ impl Listed {
 
 /// The segments that make up the log, oldest first, and those whose place another takes.
 fn find_segments(
-    source: &Arc<dyn Source>,
+    (source, shelf): (&Arc<dyn Source>, &Arc<dyn Shelf>),
     (identity, base): (&Identity, Option<&BaseHeader>),
     listed: &Listed,
 ) -> Result<(Vec<SegmentSummary>, Vec<FileName>), LogError> {
-    let recent = Arc::new(RecentBlocks::default());
     let mut sealed: BTreeMap<u64, SegmentIndex> = BTreeMap::new();
     let mut unsound: BTreeMap<u64, LogError> = BTreeMap::new();
     for number in listed.sealed.iter().copied() {
         let file = FileName::SealedSegment(number).to_string();
-        match SegmentIndex::open_among(Arc::clone(source), &file, number, Arc::clone(&recent)) {
+        match SegmentIndex::open_with(Arc::clone(source), &file, number, Arc::clone(shelf)) {
             // Of two that begin alike the one that holds more counts: the other was merged into it.
             Ok(index) => _ = sealed.insert(index.header().first_number, index),
             Err(error @ LogError::Damaged(_)) => _ = unsound.insert(number, error),

@@ -1,15 +1,17 @@
 //! A log's indexes: which entries touched a slot, which slots were touched, what an id or a slot stands for, and one entry
 //! at a time, all without folding the entries before.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use flow_history_flow::{Component, ComponentId, Name, Slot};
 
-use crate::sealed::index_of_raw;
+use crate::sealed::{New, index_of_raw};
 use crate::{
-    Author, BaseHeader, Entry, FlowVersionId, Log, LogError, SegmentIndex, Seq, Source, Stacks, State, What,
+    Author, BaseHeader, Chain, Entry, FlowVersionId, HistoryId, Log, LogError, SegmentIndex, Seq, Source,
+    Stacks, State, What,
 };
 
 /// What decoding an entry needs to know of what is before it. A [`State`] knows it, and so do the indexes of a log.
@@ -142,6 +144,21 @@ impl LogIndex {
         self.segments.last().map(|last| last.header().last_seq).unwrap_or_default()
     }
 
+    /// The history that it is of; `None` where there is no segment.
+    #[must_use]
+    pub fn history(&self) -> Option<HistoryId> {
+        self.segments.first().map(|first| first.header().segment.history)
+    }
+
+    /// The hash chain after an entry, and its log time in milliseconds since 1970; `None` where there is none of this
+    /// number. Reads one block.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn place(&self, seq: Seq) -> Result<Option<(Chain, i64)>, LogError> {
+        self.segment_of(seq).map_or(Ok(None), |segment| segment.place(seq))
+    }
+
     fn segment_of(&self, seq: Seq) -> Option<&SegmentIndex> {
         let at = self.segments.partition_point(|segment| segment.header().last_seq < seq);
         self.segments.get(at).filter(|segment| segment.header().segment.first_seq <= seq && seq > Seq::ZERO)
@@ -160,6 +177,18 @@ impl LogIndex {
     /// # Errors
     /// [`LogError`].
     pub fn entry_with_slots(&self, seq: Seq) -> Result<Option<(Entry, Slot)>, LogError> {
+        self.entry_about(seq, None)
+    }
+
+    /// As [`LogIndex::entry_with_slots`], for whoever knows the id of a slot already, which is then not read.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn entry_about(
+        &self,
+        seq: Seq,
+        known: Option<(Slot, &ComponentId)>,
+    ) -> Result<Option<(Entry, Slot)>, LogError> {
         let Some(segment) = self.segment_of(seq) else { return Ok(None) };
         let found = segment.find(seq)?;
         let before = EntryBefore {
@@ -167,9 +196,11 @@ impl LogIndex {
             seq: seq.previous().unwrap_or_default(),
             log_time: found.log_time,
             next_slot: found.next_slot,
+            vocabularies: (0..self.segments.len()).map(|_| OnceCell::new()).collect(),
+            known,
             failure: RefCell::new(None),
         };
-        match crate::canonical::decode_whole_entry(&found.bytes, &before) {
+        match crate::canonical::decode_whole_entry(found.bytes(), &before) {
             Ok((header, body)) => {
                 let id = FlowVersionId::new(seq, &found.chain);
                 Ok(Some((Entry { seq, id, header, body }, found.next_slot)))
@@ -195,7 +226,17 @@ impl LogIndex {
     /// The slots that were given to a component of this id, the newest first; one for each time that it was added anew.
     /// Reads a page of ids of each segment, as far as it is asked for slots.
     pub fn slots_of<'i>(&'i self, id: &'i str) -> impl Iterator<Item = Result<Slot, LogError>> + 'i {
-        let of_each = self.segments.iter().rev().map(move |segment| segment.slots_of(id));
+        self.slots_until(id, Seq(u64::MAX))
+    }
+
+    /// As [`LogIndex::slots_of`], of those given up to an entry; of its segment those given later may come, too.
+    pub fn slots_until<'i>(
+        &'i self,
+        id: &'i str,
+        seq: Seq,
+    ) -> impl Iterator<Item = Result<Slot, LogError>> + 'i {
+        let end = self.segments.partition_point(|segment| segment.header().segment.first_seq <= seq);
+        let of_each = self.segments.iter().take(end).rev().map(move |segment| segment.slots_of(id));
         let of_each = of_each.flat_map(|slots| match slots {
             Ok(slots) => slots.into_iter().rev().map(Ok).collect(),
             Err(error) => vec![Err(error)],
@@ -227,13 +268,13 @@ impl LogIndex {
     /// The entries that touched a slot, from the one after `after` to `to`, oldest first. Reads, as far as it is asked:
     /// a page of the slot index of each segment, and the heads of the blocks that it names.
     #[must_use]
-    pub fn touches(&self, slot: Slot, after: Seq, to: Seq) -> Touches<'_> {
+    pub fn touches(&self, slot: Slot, after: Seq, to: Seq) -> Touches<&Self> {
         Touches::new(self, slot, (after, to), false)
     }
 
     /// As [`LogIndex::touches`], newest first.
     #[must_use]
-    pub fn touches_back(&self, slot: Slot, after: Seq, to: Seq) -> Touches<'_> {
+    pub fn touches_back(&self, slot: Slot, after: Seq, to: Seq) -> Touches<&Self> {
         Touches::new(self, slot, (after, to), true)
     }
 
@@ -284,24 +325,14 @@ impl LogIndex {
         Ok(stacks)
     }
 
-    fn name(&self, number: u32) -> Result<Option<&Name>, LogError> {
-        if let Some(base) = self.base.as_ref().filter(|base| number < base.header.grown.names) {
-            return Ok(base.state()?.vocabulary.name(number));
-        }
-        let at = self.segments.partition_point(|segment| segment.header().after.names <= number);
-        let Some(segment) = self.segments.get(at) else { return Ok(None) };
-        let place = number.checked_sub(segment.header().before.names);
-        Ok(segment.vocabulary()?.0.get(place.map_or(usize::MAX, |place| place as usize)))
-    }
-
-    fn author(&self, number: u32) -> Result<Option<&Arc<Author>>, LogError> {
+    fn author(&self, number: u32) -> Result<Option<Arc<Author>>, LogError> {
         if let Some(base) = self.base.as_ref().filter(|base| number < base.header.grown.authors) {
-            return Ok(base.state()?.vocabulary.author(number));
+            return Ok(base.state()?.vocabulary.author(number).cloned());
         }
         let at = self.segments.partition_point(|segment| segment.header().after.authors <= number);
         let Some(segment) = self.segments.get(at) else { return Ok(None) };
         let place = number.checked_sub(segment.header().before.authors);
-        Ok(segment.vocabulary()?.1.get(place.map_or(usize::MAX, |place| place as usize)))
+        Ok(segment.vocabulary()?.1.get(place.map_or(usize::MAX, |place| place as usize)).cloned())
     }
 }
 
@@ -311,6 +342,10 @@ struct EntryBefore<'i> {
     seq: Seq,
     log_time: i64,
     next_slot: Slot,
+    /// Of each segment, once it is asked for.
+    vocabularies: Vec<OnceCell<Arc<New>>>,
+    /// A slot whose id need not be looked up.
+    known: Option<(Slot, &'i ComponentId)>,
     /// Why a look-up failed, where it was not that nothing was found.
     failure: RefCell<Option<LogError>>,
 }
@@ -321,6 +356,19 @@ impl EntryBefore<'_> {
             self.failure.replace(Some(error));
             None
         })
+    }
+
+    fn at_oldest<'b>(&self, base: &'b Base) -> Option<&'b State> {
+        self.found(base.state().map(Some))
+    }
+
+    fn vocabulary(&self, at: usize) -> Option<&Arc<New>> {
+        let cell = self.vocabularies.get(at)?;
+        if cell.get().is_none() {
+            let read = self.found(self.index.segments.get(at)?.vocabulary().map(Some))?;
+            let _ = cell.set(read);
+        }
+        cell.get()
     }
 }
 
@@ -339,11 +387,23 @@ impl Before for EntryBefore<'_> {
     }
 
     fn name(&self, number: u32) -> Option<&Name> {
-        self.found(self.index.name(number))
+        if let Some(base) = self.index.base.as_ref().filter(|base| number < base.header.grown.names) {
+            return self.at_oldest(base)?.vocabulary.name(number);
+        }
+        let segments = &self.index.segments;
+        let at = segments.partition_point(|segment| segment.header().after.names <= number);
+        let place = number.checked_sub(segments.get(at)?.header().before.names)?;
+        self.vocabulary(at)?.0.get(place as usize)
     }
 
     fn author(&self, number: u32) -> Option<&Arc<Author>> {
-        self.found(self.index.author(number))
+        if let Some(base) = self.index.base.as_ref().filter(|base| number < base.header.grown.authors) {
+            return self.at_oldest(base)?.vocabulary.author(number);
+        }
+        let segments = &self.index.segments;
+        let at = segments.partition_point(|segment| segment.header().after.authors <= number);
+        let place = number.checked_sub(segments.get(at)?.header().before.authors)?;
+        self.vocabulary(at)?.1.get(place as usize)
     }
 
     fn next_slot(&self) -> Slot {
@@ -351,13 +411,16 @@ impl Before for EntryBefore<'_> {
     }
 
     fn id_in(&self, slot: Slot) -> Option<ComponentId> {
-        self.found(self.index.id_of(slot))
+        match self.known {
+            Some((known, id)) if known == slot => Some(id.clone()),
+            _ => self.found(self.index.id_of(slot)),
+        }
     }
 }
 
 /// The entries that touched a slot, one after the other.
-pub struct Touches<'i> {
-    index: &'i LogIndex,
+pub struct Touches<I> {
+    index: I,
     slot: Slot,
     between: (Seq, Seq),
     back: bool,
@@ -366,13 +429,15 @@ pub struct Touches<'i> {
     entries: VecDeque<Seq>,
 }
 
-impl<'i> Touches<'i> {
-    fn new(index: &'i LogIndex, slot: Slot, between: (Seq, Seq), back: bool) -> Self {
+impl<I: Deref<Target = LogIndex>> Touches<I> {
+    /// As [`LogIndex::touches`], or [`LogIndex::touches_back`], for whoever keeps the index in another way.
+    #[must_use]
+    pub fn new(index: I, slot: Slot, between: (Seq, Seq), back: bool) -> Self {
         let segments = &index.segments;
         let begin = segments.partition_point(|segment| segment.header().last_seq <= between.0);
         let end = segments.partition_point(|segment| segment.header().segment.first_seq <= between.1);
-        let (blocks, entries) = (VecDeque::new(), VecDeque::new());
-        Self { index, slot, between, back, segments: begin..end.max(begin), blocks, entries }
+        let (segments, blocks, entries) = (begin..end.max(begin), VecDeque::new(), VecDeque::new());
+        Self { index, slot, between, back, segments, blocks, entries }
     }
 
     fn try_next(&mut self) -> Result<Option<Seq>, LogError> {
@@ -398,7 +463,7 @@ impl<'i> Touches<'i> {
     }
 }
 
-impl Iterator for Touches<'_> {
+impl<I: Deref<Target = LogIndex>> Iterator for Touches<I> {
     type Item = Result<Seq, LogError>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -204,6 +204,11 @@ impl Heads {
         self.ints.get(column as usize).map_or(0, Integers::len)
     }
 
+    /// About the bytes that they take in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.ints.iter().map(Integers::bytes).sum()
+    }
+
     /// The log time before an entry, by its place in the block.
     pub(crate) fn log_time_before(&self, at: usize) -> i64 {
         (0..at)
@@ -266,9 +271,22 @@ impl Heads {
         Ok(next_slot)
     }
 
-    /// The slot that the next add takes before an entry, by its place in the block.
-    pub(crate) fn next_slot_before(&self, at: usize) -> Result<u32, Broken> {
-        self.touches(|entry, _, _| entry < at)
+    /// The slots that the next add takes before each of these entries, by their places in the block.
+    fn next_slots(&self, range: std::ops::Range<usize>) -> Result<Vec<u32>, Broken> {
+        let mut next_slots = Vec::with_capacity(range.len());
+        let mut next_slot = self.start.next_slot;
+        self.touches(|at, slot, is_new| {
+            // Between those with operations there may be some with none.
+            while range.start + next_slots.len() < range.end.min(at + 1) {
+                next_slots.push(next_slot);
+            }
+            if is_new {
+                next_slot = slot + 1;
+            }
+            at < range.end
+        })?;
+        next_slots.resize(range.len(), next_slot);
+        Ok(next_slots)
     }
 
     /// The slots that adds of the block took, in order, each with whether it is a new one.
@@ -304,6 +322,15 @@ impl Ids<'_> {
     pub(crate) fn read(part: &[u8], inflate: &mut Inflate) -> Result<Self, Broken> {
         let (bytes, texts) = read_ids(part, inflate)?;
         Ok(Self { bytes: Cow::Owned(bytes), texts: Cow::Owned(texts) })
+    }
+
+    pub(crate) fn into_owned(self) -> Ids<'static> {
+        Ids { bytes: Cow::Owned(self.bytes.into_owned()), texts: Cow::Owned(self.texts.into_owned()) }
+    }
+
+    /// About the bytes that they take in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.bytes() + self.texts.len()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
@@ -449,18 +476,78 @@ impl Block {
         Ok(BlockParts(self.join_from(at)?.0))
     }
 
-    /// The canonical bytes of one entry, by its place, and the chain after it.
-    pub(crate) fn entry(&self, at: usize) -> Result<(Vec<u8>, Chain), Broken> {
-        let (from, mut chain) = self.point(at);
-        let payload = self.payload(from..at + 1)?;
-        let mut reader = Reader(&payload);
-        let mut last = &[][..];
-        for _ in from..=at {
+    /// The entries from the last point at or before a place to that place, to the next point, or to another place between.
+    pub(crate) fn run(&self, at: usize, to: usize) -> Result<Run, Broken> {
+        let (first, mut chain) = self.point(at);
+        let end = to.min(first + CHAIN_EVERY).min(self.heads.start.entries as usize).max(at + 1);
+        let payload = self.payload(first..end)?;
+        let next_slots = self.heads.next_slots(first..end)?;
+        let mut log_time = self.heads.log_time_before(first);
+        let (mut entries, mut reader) = (Vec::with_capacity(end - first), Reader(&payload));
+        for (at, next_slot) in (first..end).zip(next_slots) {
             let length = u32::from_le_bytes(reader.fixed()?);
-            last = reader.take(length as usize)?;
-            chain = chain.after(last);
+            chain = chain.after(reader.take(length as usize)?);
+            entries.push(InRun {
+                end: payload.len() - reader.0.len(),
+                chain,
+                log_time_before: log_time,
+                next_slot,
+            });
+            let elapsed = self.heads.get(Ints::Elapsed, at).unwrap_or_default();
+            log_time = log_time.saturating_add_unsigned(elapsed);
         }
-        Ok((last.to_vec(), chain))
+        Ok(Run { first, payload, entries })
+    }
+
+    /// About the bytes that it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let columns = Ints::COUNT + Texts::COUNT;
+        self.heads.bytes()
+            + self.texts.iter().map(Vec::len).sum::<usize>()
+            + self.points.len() * (size_of::<Point>() + columns * size_of::<usize>())
+    }
+}
+
+/// Entries one behind the other, from a point of a block on, with what each follows on.
+pub(crate) struct Run {
+    first: usize,
+    payload: Vec<u8>,
+    entries: Vec<InRun>,
+}
+
+struct InRun {
+    end: usize,
+    chain: Chain,
+    log_time_before: i64,
+    next_slot: u32,
+}
+
+/// One entry of a run.
+pub(crate) struct Standing<'r> {
+    /// Its canonical bytes.
+    pub(crate) bytes: &'r [u8],
+    /// The chain after it.
+    pub(crate) chain: Chain,
+    pub(crate) log_time_before: i64,
+    /// The slot that its first add takes.
+    pub(crate) next_slot: u32,
+}
+
+impl Run {
+    /// An entry by its place in the block, where the run holds it.
+    pub(crate) fn get(&self, at: usize) -> Option<Standing<'_>> {
+        let place = at.checked_sub(self.first)?;
+        let entry = self.entries.get(place)?;
+        let begin =
+            place.checked_sub(1).and_then(|before| self.entries.get(before)).map_or(0, |before| before.end);
+        let bytes = self.payload.get(begin + 4..entry.end)?;
+        let InRun { chain, log_time_before, next_slot, .. } = *entry;
+        Some(Standing { bytes, chain, log_time_before, next_slot })
+    }
+
+    /// About the bytes that it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.payload.len() + size_of_val(&*self.entries)
     }
 }
 

@@ -185,6 +185,11 @@ impl Integers {
         self.count
     }
 
+    /// About the bytes that they take in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.bytes.len()
+    }
+
     #[inline]
     pub(crate) fn get(&self, at: usize) -> Option<u64> {
         if at >= self.count {

@@ -70,7 +70,7 @@ pub(crate) fn index_of_raw(log: &Log, index: usize, before: Grown) -> Result<Seg
     let (bytes, _) = seal_as_is(log, index, before, &Sealing::default().level(None))?;
     let (file, number) = (log.file_of(index), log.segments().get(index).map_or(0, |it| it.header.number));
     let source = MemorySource([(file.clone(), bytes)].into());
-    SegmentIndex::open(Arc::new(source), &file, number)
+    SegmentIndex::open_with(Arc::new(source), &file, number, Arc::clone(log.shelf()))
 }
 
 fn seal_as_is(

@@ -225,6 +225,15 @@ impl Footer {
         Ok(footer)
     }
 
+    /// About the bytes that it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&*self.blocks)
+            + size_of_val(&*self.slot_pages)
+            + size_of_val(&*self.id_pages)
+            + self.vocabulary.len()
+            + 2 * size_of_val(&*self.author_tops)
+    }
+
     /// The place of the block that holds an entry.
     pub(crate) fn block_of(&self, seq: Seq) -> usize {
         self.blocks.partition_point(|block| block.start.first_seq <= seq).saturating_sub(1)

@@ -65,37 +65,57 @@ pub(crate) fn slot_pages(index: &SlotIndex, deflate: &mut Deflate) -> Vec<NewPag
     pages
 }
 
-/// Calls for each slot of a page, in order, with its blocks, until the call says no.
-pub(crate) fn read_slot_page(
-    bytes: &[u8],
-    count: u32,
-    mut each: impl FnMut(u32, &mut dyn Iterator<Item = u32>) -> bool,
-) -> Result<(), Broken> {
-    let (mut reader, mut inflate) = (Reader(bytes), Inflate::new());
-    let slots = Integers::read(&mut reader, &mut inflate)?;
-    let counts = Integers::read(&mut reader, &mut inflate)?;
-    let places = Integers::read(&mut reader, &mut inflate)?;
-    reader.end()?;
-    let out = Broken("a page of the slot index is not what it says");
-    if slots.len() != count as usize || counts.len() != slots.len() || counts.len() > 2 * PAGE_KEYS {
-        return Err(out);
-    }
-    let (mut slot, mut at) = (0_u32, 0_usize);
-    for (delta, count) in slots.iter().zip(counts.iter()) {
-        slot = u32::try_from(delta).ok().and_then(|delta| slot.checked_add(delta)).ok_or(out)?;
-        let count = usize::try_from(count).map_err(|_| out)?;
-        let end = at.checked_add(count).filter(|end| *end <= places.len()).ok_or(out)?;
-        let mut block = 0_u32;
-        let mut blocks = (at..end).map_while(|at| {
-            block = u32::try_from(places.get(at)?).ok().and_then(|delta| block.checked_add(delta))?;
-            Some(block)
-        });
-        if !each(slot, &mut blocks) {
-            return Ok(());
+/// A page of the slot index in memory.
+pub(crate) struct SlotPage {
+    slots: Integers,
+    counts: Integers,
+    places: Integers,
+}
+
+const NO_SLOT_PAGE: Broken = Broken("a page of the slot index is not what it says");
+
+impl SlotPage {
+    pub(crate) fn read(bytes: &[u8], count: u32) -> Result<Self, Broken> {
+        let (mut reader, mut inflate) = (Reader(bytes), Inflate::new());
+        let slots = Integers::read(&mut reader, &mut inflate)?;
+        let counts = Integers::read(&mut reader, &mut inflate)?;
+        let places = Integers::read(&mut reader, &mut inflate)?;
+        reader.end()?;
+        if slots.len() != count as usize || counts.len() != slots.len() || counts.len() > 2 * PAGE_KEYS {
+            return Err(NO_SLOT_PAGE);
         }
-        at = end;
+        Ok(Self { slots, counts, places })
     }
-    if at == places.len() { Ok(()) } else { Err(out) }
+
+    /// About the bytes that it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.slots.bytes() + self.counts.bytes() + self.places.bytes()
+    }
+
+    /// Calls for each slot, in order, with its blocks, until the call says no.
+    pub(crate) fn each(
+        &self,
+        mut each: impl FnMut(u32, &mut dyn Iterator<Item = u32>) -> bool,
+    ) -> Result<(), Broken> {
+        let out = NO_SLOT_PAGE;
+        let (mut slot, mut at) = (0_u32, 0_usize);
+        for (delta, count) in self.slots.iter().zip(self.counts.iter()) {
+            slot = u32::try_from(delta).ok().and_then(|delta| slot.checked_add(delta)).ok_or(out)?;
+            let count = usize::try_from(count).map_err(|_| out)?;
+            let end = at.checked_add(count).filter(|end| *end <= self.places.len()).ok_or(out)?;
+            let mut block = 0_u32;
+            let mut blocks = (at..end).map_while(|at| {
+                let delta = u32::try_from(self.places.get(at)?).ok()?;
+                block = block.checked_add(delta)?;
+                Some(block)
+            });
+            if !each(slot, &mut blocks) {
+                return Ok(());
+            }
+            at = end;
+        }
+        if at == self.places.len() { Ok(()) } else { Err(out) }
+    }
 }
 
 /// The hash by which an id is found.

@@ -30,5 +30,5 @@ pub(crate) use header::salted;
 pub use header::{Grown, SealedHeader};
 pub(crate) use integer::{Broken, Reader};
 pub(crate) use parts::{Parts, PlainParts};
-pub(crate) use segment_index::RecentBlocks;
+pub(crate) use segment_index::New;
 pub use segment_index::SegmentIndex;

@@ -1,28 +1,40 @@
 //! A sealed segment to read: one block, one page of an index at a time.
 
+use std::any::Any;
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::{fmt, io};
 
 use flow_history_flow::{ComponentId, Name, Slot};
 
-use super::block::{BODIES_PART, Block, CODEC_COLUMNS, HEADS_PART, Heads, IDS_PART, Ids, PARTS};
+use super::block::{BODIES_PART, Block, CODEC_COLUMNS, HEADS_PART, Heads, IDS_PART, Ids, PARTS, Run};
 use super::column::Inflate;
 use super::footer::{Footer, Part};
 use super::header::SealedHeader;
-use super::indexes::{SlotIndex, hash_of, read_id_page, read_slot_page};
+use super::indexes::{SlotIndex, SlotPage, hash_of, read_id_page};
 use super::integer::Broken;
+use crate::shelf::{OwnShelf, Piece, Shelf};
 use crate::source::read_up_to;
-use crate::{Author, Chain, LogError, SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES, Seq, Source, What};
+use crate::{
+    Author, CHAIN_EVERY, Chain, FRAME_ENTRIES_MAX, LogError, SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES, Seq,
+    Source, What,
+};
 
-/// Blocks that were read last, for all segments of a log together.
-#[derive(Default)]
-pub(crate) struct RecentBlocks(Mutex<VecDeque<(u64, usize, Arc<Block>)>>);
+/// The kinds of pieces that are kept of a segment.
+#[derive(Clone, Copy)]
+enum Kind {
+    Footer,
+    Vocabulary,
+    Block,
+    Heads,
+    Ids,
+    Run,
+    SlotPage,
+    IdPage,
+}
 
-/// How many blocks are kept.
-const RECENT: usize = 4;
-/// Larger ones are not.
-const RECENT_BYTES_MAX: u64 = 1 << 20;
+/// More than there are points in a block.
+const RUNS_MAX: usize = FRAME_ENTRIES_MAX as usize / CHAIN_EVERY + 1;
 
 /// A segment with its indexes: a sealed one, read piece by piece where it lies, or a raw one, sealed in memory without
 /// being compressed. Cloning is cheap and shares what was read of it.
@@ -33,9 +45,7 @@ struct Inner {
     source: Arc<dyn Source>,
     file: String,
     header: SealedHeader,
-    footer: OnceLock<Footer>,
-    vocabulary: OnceLock<(Vec<Name>, Vec<Arc<Author>>)>,
-    recent: Arc<RecentBlocks>,
+    shelf: Arc<dyn Shelf>,
 }
 
 impl fmt::Debug for SegmentIndex {
@@ -58,14 +68,14 @@ impl SegmentIndex {
     /// # Errors
     /// [`LogError`].
     pub fn open(source: Arc<dyn Source>, file: &str, number: u64) -> Result<Self, LogError> {
-        Self::open_among(source, file, number, Arc::default())
+        Self::open_with(source, file, number, Arc::<OwnShelf>::default())
     }
 
-    pub(crate) fn open_among(
+    pub(crate) fn open_with(
         source: Arc<dyn Source>,
         file: &str,
         number: u64,
-        recent: Arc<RecentBlocks>,
+        shelf: Arc<dyn Shelf>,
     ) -> Result<Self, LogError> {
         let io = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => LogError::damaged(file, 0, None, What::Missing),
@@ -79,14 +89,7 @@ impl SegmentIndex {
         let mut header = [0; SEGMENT_HEADER_BYTES];
         let count = read_up_to(&*source, file, 0, &mut header).map_err(io)?;
         let header = SealedHeader::decode(header.get(..count).unwrap_or_default(), file, number, bytes)?;
-        Ok(Self(Arc::new(Inner {
-            source,
-            file: file.to_owned(),
-            header,
-            footer: OnceLock::new(),
-            vocabulary: OnceLock::new(),
-            recent,
-        })))
+        Ok(Self(Arc::new(Inner { source, file: file.to_owned(), header, shelf })))
     }
 
     /// What its header says.
@@ -106,7 +109,8 @@ impl SegmentIndex {
     /// # Errors
     /// [`LogError`].
     pub fn blocks(&self) -> Result<impl Iterator<Item = Seq>, LogError> {
-        Ok(self.footer()?.blocks.iter().map(|place| place.start.first_seq))
+        let firsts: Vec<Seq> = self.footer()?.blocks.iter().map(|place| place.start.first_seq).collect();
+        Ok(firsts.into_iter())
     }
 
     /// How many bytes the parts of its blocks take: chain values, heads, ids, bodies.
@@ -127,19 +131,49 @@ impl SegmentIndex {
     /// # Errors
     /// [`LogError`].
     pub fn verify(&self) -> Result<(), LogError> {
-        super::encode::verify(self)
+        // Read anew, whatever is kept of it.
+        let Inner { source, file, header, .. } = &*self.0;
+        let anew = Self::open(Arc::clone(source), file, header.segment.number)?;
+        super::encode::verify(&anew)
     }
 
-    pub(crate) fn footer(&self) -> Result<&Footer, LogError> {
-        if let Some(footer) = self.0.footer.get() {
-            return Ok(footer);
+    /// A piece that is kept, or that is read and then kept.
+    fn piece<T: Any + Send + Sync>(
+        &self,
+        kind: Kind,
+        at: usize,
+        bytes: impl FnOnce(&T) -> usize,
+        read: impl FnOnce() -> Result<T, LogError>,
+    ) -> Result<Arc<T>, LogError> {
+        if let Some(kept) = self.kept(kind, at) {
+            return Ok(kept);
         }
+        let read = Arc::new(read()?);
+        self.keep(kind, at, &read, bytes(&read));
+        Ok(read)
+    }
+
+    fn key(&self, kind: Kind, at: usize) -> Piece {
         let header = &self.0.header;
-        let part = Part { offset: header.footer_offset, bytes: header.footer_bytes, sum: header.footer_sum };
-        let bytes = self.read(&[part])?;
-        let footer =
-            Footer::decode(&bytes, header).map_err(|why| self.broken(header.footer_offset, None, why))?;
-        Ok(self.0.footer.get_or_init(|| footer))
+        Piece { segment: header.segment.number, sum: header.footer_sum, kind: kind as u8, at: at as u64 }
+    }
+
+    fn kept<T: Any + Send + Sync>(&self, kind: Kind, at: usize) -> Option<Arc<T>> {
+        self.0.shelf.get(self.key(kind, at))?.downcast().ok()
+    }
+
+    fn keep<T: Any + Send + Sync>(&self, kind: Kind, at: usize, piece: &Arc<T>, bytes: usize) {
+        let piece: Arc<T> = Arc::clone(piece);
+        self.0.shelf.put(self.key(kind, at), piece, bytes);
+    }
+
+    pub(crate) fn footer(&self) -> Result<Arc<Footer>, LogError> {
+        let header = &self.0.header;
+        self.piece(Kind::Footer, 0, Footer::bytes, || {
+            let (offset, bytes) = (header.footer_offset, header.footer_bytes);
+            let bytes = self.read(&[Part { offset, bytes, sum: header.footer_sum }])?;
+            Footer::decode(&bytes, header).map_err(|why| self.broken(offset, None, why))
+        })
     }
 
     /// Reads parts that lie one behind the other, and checks the checksum of each.
@@ -169,7 +203,8 @@ impl SegmentIndex {
     }
 
     fn parts_of(&self, at: usize, which: std::ops::Range<usize>) -> Result<(Vec<u8>, u64), LogError> {
-        let place = self.footer()?.blocks.get(at);
+        let footer = self.footer()?;
+        let place = footer.blocks.get(at);
         let parts = place.and_then(|place| place.parts.get(which)).unwrap_or_default();
         let offset = parts.first().map_or(0, |part| part.offset);
         let first_seq = place.map(|place| place.start.first_seq);
@@ -185,13 +220,21 @@ impl SegmentIndex {
 
     /// A block that can give its entries back.
     pub(crate) fn block(&self, at: usize) -> Result<Arc<Block>, LogError> {
-        let number = self.0.header.segment.number;
-        let lock = || self.0.recent.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, _, block)) = lock().iter().find(|(of, place, _)| (*of, *place) == (number, at)) {
-            return Ok(Arc::clone(block));
+        self.piece(Kind::Block, at, Block::bytes, || self.read_block(at))
+    }
+
+    /// As [`SegmentIndex::block`], for whoever reads one block after the other and none of them twice.
+    pub(crate) fn block_once(&self, at: usize) -> Result<Arc<Block>, LogError> {
+        match self.kept(Kind::Block, at) {
+            Some(kept) => Ok(kept),
+            None => self.read_block(at).map(Arc::new),
         }
+    }
+
+    fn read_block(&self, at: usize) -> Result<Block, LogError> {
         let (bytes, offset) = self.parts_of(at, 0..PARTS)?;
-        let Some(place) = self.footer()?.blocks.get(at) else {
+        let footer = self.footer()?;
+        let Some(place) = footer.blocks.get(at) else {
             return Err(self.broken(0, None, Broken("there is no such block")));
         };
         if place.start.codec > CODEC_COLUMNS {
@@ -203,17 +246,7 @@ impl SegmentIndex {
         for (part, at) in parts.iter_mut().zip(&place.parts) {
             (*part, rest) = rest.split_at_checked(at.bytes as usize).unwrap_or_default();
         }
-        let block = Block::read(place.start, parts)
-            .map_err(|why| self.broken(offset, Some(place.start.first_seq), why))?;
-        let block = Arc::new(block);
-        if place.start.bytes <= RECENT_BYTES_MAX {
-            let mut recent = lock();
-            recent.push_back((number, at, Arc::clone(&block)));
-            while recent.len() > RECENT {
-                recent.pop_front();
-            }
-        }
-        Ok(block)
+        Block::read(place.start, parts).map_err(|why| self.broken(offset, Some(place.start.first_seq), why))
     }
 
     /// The places of the blocks that hold this entry and those after it.
@@ -229,46 +262,56 @@ impl SegmentIndex {
         at: usize,
         look: impl FnOnce(&Heads) -> Result<T, Broken>,
     ) -> Result<T, LogError> {
-        let broken = |offset, why| self.broken(offset, None, why);
-        let footer = self.footer()?;
-        match footer.blocks.get(at) {
-            Some(place) if place.start.codec == CODEC_COLUMNS => {
-                let (bytes, offset) = self.parts_of(at, HEADS_PART..HEADS_PART + 1)?;
-                Heads::read(place.start, &bytes, &mut Inflate::new())
-                    .and_then(|heads| look(&heads))
-                    .map_err(|why| broken(offset, why))
-            }
-            _ => look(&self.block(at)?.heads).map_err(|why| broken(0, why)),
+        if let Some(block) = self.kept::<Block>(Kind::Block, at) {
+            return look(&block.heads).map_err(|why| self.broken(0, None, why));
         }
+        let footer = self.footer()?;
+        let Some(place) = footer.blocks.get(at).filter(|place| place.start.codec == CODEC_COLUMNS) else {
+            return look(&self.block(at)?.heads).map_err(|why| self.broken(0, None, why));
+        };
+        let offset = place.parts.get(HEADS_PART).map_or(0, |part| part.offset);
+        let heads = self.piece(Kind::Heads, at, Heads::bytes, || {
+            let (bytes, offset) = self.parts_of(at, HEADS_PART..HEADS_PART + 1)?;
+            Heads::read(place.start, &bytes, &mut Inflate::new())
+                .map_err(|why| self.broken(offset, None, why))
+        })?;
+        look(&heads).map_err(|why| self.broken(offset, None, why))
     }
 
-    /// Only the heads and the ids of a block.
-    pub(crate) fn with_ids<T>(
-        &self,
-        at: usize,
-        look: impl FnOnce(&Heads, &Ids) -> Result<T, Broken>,
-    ) -> Result<T, LogError> {
-        let footer = self.footer()?;
-        let Some(place) = footer.blocks.get(at) else {
-            return Err(self.broken(0, None, Broken("there is no such block")));
-        };
-        if place.start.codec != CODEC_COLUMNS {
-            let block = self.block(at)?;
-            return look(&block.heads, &block.ids()).map_err(|why| self.broken(0, None, why));
-        }
-        let (bytes, offset) = self.parts_of(at, HEADS_PART..BODIES_PART)?;
-        let heads_bytes = place.parts.get(HEADS_PART).map_or(0, |part| part.bytes as usize);
-        debug_assert_eq!(HEADS_PART + 1, IDS_PART);
-        let (heads, ids) = bytes.split_at_checked(heads_bytes).unwrap_or_default();
-        let mut inflate = Inflate::new();
-        Heads::read(place.start, heads, &mut inflate)
-            .and_then(|heads| look(&heads, &Ids::read(ids, &mut inflate)?))
-            .map_err(|why| self.broken(offset, Some(place.start.first_seq), why))
+    /// The slots that adds of a block took, each with whether it is a new one, and the ids that they spell out.
+    fn adds(&self, at: usize) -> Result<Arc<Adds>, LogError> {
+        self.piece(
+            Kind::Ids,
+            at,
+            |(added, ids): &Adds| size_of_val(&**added) + ids.bytes(),
+            || {
+                let footer = self.footer()?;
+                let Some(place) = footer.blocks.get(at) else {
+                    return Err(self.broken(0, None, Broken("there is no such block")));
+                };
+                let kept = self.kept::<Block>(Kind::Block, at);
+                if kept.is_some() || place.start.codec != CODEC_COLUMNS {
+                    let block = kept.map_or_else(|| self.block(at), Ok)?;
+                    let added = block.heads.added().map_err(|why| self.broken(0, None, why))?;
+                    return Ok((added, block.ids().into_owned()));
+                }
+                let (bytes, offset) = self.parts_of(at, HEADS_PART..BODIES_PART)?;
+                let heads_bytes = place.parts.get(HEADS_PART).map_or(0, |part| part.bytes as usize);
+                debug_assert_eq!(HEADS_PART + 1, IDS_PART);
+                let (heads, ids) = bytes.split_at_checked(heads_bytes).unwrap_or_default();
+                let mut inflate = Inflate::new();
+                let heads = Heads::read(place.start, heads, &mut inflate);
+                heads
+                    .and_then(|heads| Ok((heads.added()?, Ids::read(ids, &mut inflate)?)))
+                    .map_err(|why| self.broken(offset, Some(place.start.first_seq), why))
+            },
+        )
     }
 
     /// The chain after a block.
     pub(crate) fn chain_behind(&self, at: usize) -> Result<Chain, LogError> {
-        let next = self.footer()?.blocks.get(at + 1);
+        let footer = self.footer()?;
+        let next = footer.blocks.get(at + 1);
         Ok(next.map_or(self.0.header.end_chain, |next| next.start.chain))
     }
 
@@ -278,9 +321,13 @@ impl SegmentIndex {
         at: usize,
         each: impl FnMut(u32, &mut dyn Iterator<Item = u32>) -> bool,
     ) -> Result<(), LogError> {
-        let Some(page) = self.footer()?.slot_pages.get(at) else { return Ok(()) };
-        let bytes = self.read(&[page.part])?;
-        read_slot_page(&bytes, page.count, each).map_err(|why| self.broken(page.part.offset, None, why))
+        let footer = self.footer()?;
+        let Some(place) = footer.slot_pages.get(at) else { return Ok(()) };
+        let broken = |why| self.broken(place.part.offset, None, why);
+        let page = self.piece(Kind::SlotPage, at, SlotPage::bytes, || {
+            SlotPage::read(&self.read(&[place.part])?, place.count).map_err(broken)
+        })?;
+        page.each(each).map_err(broken)
     }
 
     /// The whole slot index.
@@ -296,17 +343,25 @@ impl SegmentIndex {
     }
 
     /// A page of the ids: hashes, and slots less the first new one of the segment.
-    pub(crate) fn id_page(&self, at: usize) -> Result<Vec<(u64, u32)>, LogError> {
-        let Some(page) = self.footer()?.id_pages.get(at) else { return Ok(Vec::new()) };
-        let bytes = self.read(&[page.part])?;
-        read_id_page(&bytes, page.count).map_err(|why| self.broken(page.part.offset, None, why))
+    pub(crate) fn id_page(&self, at: usize) -> Result<Arc<Vec<(u64, u32)>>, LogError> {
+        let footer = self.footer()?;
+        let Some(place) = footer.id_pages.get(at) else { return Ok(Arc::default()) };
+        self.piece(
+            Kind::IdPage,
+            at,
+            |page: &Vec<(u64, u32)>| size_of_val(&**page),
+            || {
+                let bytes = self.read(&[place.part])?;
+                read_id_page(&bytes, place.count).map_err(|why| self.broken(place.part.offset, None, why))
+            },
+        )
     }
 
     /// All pages of the ids.
     pub(crate) fn id_index(&self) -> Result<Vec<(u64, u32)>, LogError> {
         let mut ids = Vec::new();
         for at in 0..self.footer()?.id_pages.len() {
-            ids.extend(self.id_page(at)?);
+            ids.extend_from_slice(&self.id_page(at)?);
         }
         Ok(ids)
     }
@@ -343,7 +398,14 @@ impl SegmentIndex {
         if kept == at + 1 {
             return Ok(Some(chain));
         }
-        read.entry(at).map(|(_, chain)| Some(chain)).map_err(|why| self.broken_entry(block, seq, why))
+        let run = self.run(block, at)?;
+        run.get(at).map(|found| Some(found.chain)).ok_or_else(|| self.unknown("it does not hold the entry"))
+    }
+
+    /// The hash chain after an entry of this segment, and its log time; `None` for any other.
+    pub(crate) fn place(&self, seq: Seq) -> Result<Option<(Chain, i64)>, LogError> {
+        let Some(chain) = self.chain_at(seq)? else { return Ok(None) };
+        Ok(Some((chain, self.log_time(seq)?)))
     }
 
     /// The newest entry of this segment whose log time is not later than this, in milliseconds since 1970; the one before
@@ -373,9 +435,7 @@ impl SegmentIndex {
     }
 
     fn broken_entry(&self, block: usize, seq: Seq, why: Broken) -> LogError {
-        let place = self.0.footer.get().and_then(|footer| footer.blocks.get(block));
-        let offset = place.and_then(|place| place.parts.first()).map_or(0, |part| part.offset);
-        self.broken(offset, Some(seq), why)
+        self.broken(self.offset_of(block), Some(seq), why)
     }
 }
 
@@ -383,39 +443,69 @@ impl SegmentIndex {
 
 /// An entry's bytes, and what is needed to read them.
 pub(crate) struct Found {
-    pub(crate) bytes: Vec<u8>,
+    run: Arc<Run>,
+    at: usize,
     pub(crate) chain: Chain,
     pub(crate) log_time: i64,
     pub(crate) next_slot: Slot,
     pub(crate) offset: u64,
 }
 
+impl Found {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.run.get(self.at).map(|found| found.bytes).unwrap_or_default()
+    }
+}
+
+/// Names and authors that are new in a segment.
+pub(crate) type New = (Vec<Name>, Vec<Arc<Author>>);
+
+/// The slots that adds of a block took, each with whether it is a new one, and the ids that they spell out.
+type Adds = (Vec<(u32, bool)>, Ids<'static>);
+
 impl SegmentIndex {
+    fn offset_of(&self, block: usize) -> u64 {
+        let footer = self.footer().ok();
+        let place = footer.as_ref().and_then(|footer| footer.blocks.get(block));
+        place.and_then(|place| place.parts.first()).map_or(0, |part| part.offset)
+    }
+
+    /// The entries between two points of a block, as far as a place at least.
+    fn run(&self, block: usize, at: usize) -> Result<Arc<Run>, LogError> {
+        let key = block * RUNS_MAX + at / CHAIN_EVERY;
+        let kept = self.kept::<Run>(Kind::Run, key);
+        if let Some(run) = kept.as_ref().filter(|run| run.get(at).is_some()) {
+            return Ok(Arc::clone(run));
+        }
+        let read = self.block(block)?;
+        // Whoever comes again reads on in it; whoever comes from behind has all that it will ask for.
+        let to = if kept.is_some() { usize::MAX } else { at + 1 };
+        let run = read
+            .run(at, to)
+            .map_err(|why| self.broken_entry(block, Seq(read.heads.start.first_seq.0 + at as u64), why))?;
+        let run = Arc::new(run);
+        self.keep(Kind::Run, key, &run, run.bytes());
+        Ok(run)
+    }
+
     /// Finds an entry of this segment.
     pub(crate) fn find(&self, seq: Seq) -> Result<Found, LogError> {
-        let Some((block, at)) = self.place_of(seq)? else {
-            return Err(self.unknown("it does not hold the entry"));
-        };
-        let read = self.block(block)?;
-        let broken = |why| self.broken_entry(block, seq, why);
-        let (bytes, chain) = read.entry(at).map_err(broken)?;
-        let log_time = read.heads.log_time_before(at);
-        let next_slot = Slot(read.heads.next_slot_before(at).map_err(broken)?);
-        let place = self.footer()?.blocks.get(block).and_then(|place| place.parts.first());
-        Ok(Found { bytes, chain, log_time, next_slot, offset: place.map_or(0, |part| part.offset) })
+        let unknown = || self.unknown("it does not hold the entry");
+        let (block, at) = self.place_of(seq)?.ok_or_else(unknown)?;
+        let run = self.run(block, at)?;
+        let found = run.get(at).ok_or_else(unknown)?;
+        let (chain, log_time, next_slot) = (found.chain, found.log_time_before, Slot(found.next_slot));
+        Ok(Found { at, chain, log_time, next_slot, offset: self.offset_of(block), run })
     }
 
     /// Names and authors that are new in this segment.
-    pub(crate) fn vocabulary(&self) -> Result<&(Vec<Name>, Vec<Arc<Author>>), LogError> {
-        if let Some(vocabulary) = self.0.vocabulary.get() {
-            return Ok(vocabulary);
-        }
-        let read = crate::canonical::vocabulary_from_bytes(&self.footer()?.vocabulary);
-        let read = read.map_err(|why| {
+    pub(crate) fn vocabulary(&self) -> Result<Arc<New>, LogError> {
+        let bytes = |(names, authors): &New| 64 * (names.len() + 2 * authors.len());
+        self.piece(Kind::Vocabulary, 0, bytes, || {
+            let read = crate::canonical::vocabulary_from_bytes(&self.footer()?.vocabulary);
             let offset = self.0.header.footer_offset;
-            LogError::damaged(&self.0.file, offset, None, What::Encoding(why))
-        })?;
-        Ok(self.0.vocabulary.get_or_init(|| read))
+            read.map_err(|why| LogError::damaged(&self.0.file, offset, None, What::Encoding(why)))
+        })
     }
 
     pub(crate) fn unknown(&self, what: &'static str) -> LogError {
@@ -428,15 +518,14 @@ impl SegmentIndex {
         if !(before..after).contains(&slot.0) {
             return Ok(None);
         }
-        let blocks = &self.footer()?.blocks;
-        let block = blocks.partition_point(|place| place.start.next_slot <= slot.0).saturating_sub(1);
-        self.with_ids(block, |heads, ids| {
-            let added = heads.added()?;
-            let found = added.iter().zip(ids.iter()).find(|(added, _)| **added == (slot.0, true));
-            let text = found.map(|(_, id)| std::str::from_utf8(id));
-            let text = text.transpose().map_err(|_| Broken("an id is no text"))?;
-            Ok(text.map(ComponentId::from))
-        })
+        let footer = self.footer()?;
+        let block = footer.blocks.partition_point(|place| place.start.next_slot <= slot.0).saturating_sub(1);
+        let adds = self.adds(block)?;
+        let (added, ids) = &*adds;
+        let found = added.iter().zip(ids.iter()).find(|(added, _)| **added == (slot.0, true));
+        let text = found.map(|(_, id)| std::str::from_utf8(id)).transpose();
+        let text = text.map_err(|_| self.broken(self.offset_of(block), None, Broken("an id is no text")))?;
+        Ok(text.map(ComponentId::from))
     }
 
     /// The slots that components of this id took anew, in order.
