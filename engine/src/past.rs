@@ -78,17 +78,17 @@ impl Past {
                 // What is derived may be missing; the log has it too.
                 Err(_) => {
                     let oldest = self.index.component_at_oldest(slot)?;
-                    return self.from_the_log(slot, self.index.oldest(), oldest);
+                    return self.told_by_the_log(slot, self.index.oldest(), oldest);
                 }
             },
             None => self.index.component_at_oldest(slot)?,
         };
-        component = self.from_the_log(slot, self.from, component)?;
+        component = self.told_by_the_log(slot, self.from, component)?;
         Ok(component)
     }
 
     /// Follows a component from a version to this one.
-    fn from_the_log(
+    fn told_by_the_log(
         &self,
         slot: Slot,
         from: Seq,
