@@ -38,6 +38,8 @@ pub(crate) enum Kind {
     Component,
     /// The whole state at a version.
     State,
+    /// The whole flow at a version, and no more of it.
+    Flow,
 }
 
 type Kept = (Arc<dyn Any + Send + Sync>, usize);

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flow_history_checkpoint::{Checkpoint, CheckpointError, Page, ReadAt};
-use flow_history_flow::{Component, Slot};
+use flow_history_flow::{Component, Flow, Slot};
 use flow_history_replay::{
-    Ending, Entry, FileName, IDENTITY_BYTES, Log, LogError, LogIndex, Pushed, Replay, Seq, Source, State,
-    What, read_up_to,
+    Chain, Ending, Entry, FileName, Folded, IDENTITY_BYTES, Log, LogError, LogIndex, Pushed, Replay, Seq,
+    Source, State, What, read_up_to,
 };
 use parking_lot::Mutex;
 
@@ -18,8 +18,8 @@ use crate::cache::{self, Key, Kind};
 use crate::storage::Storage;
 use crate::telemetry::{self, Phase};
 
-/// How many states are kept for the next question, which is often about a version near the last one.
-const STATES_KEPT: u64 = 4;
+/// How many states, and how many flows, are kept for the next question, which is often about a version near the last one.
+const VERSIONS_KEPT: u64 = 4;
 /// About what a component of a state takes in memory.
 const COMPONENT_BYTES: usize = 1 << 10;
 /// How often files are read again because somebody sealed or pruned them under the reader.
@@ -36,8 +36,9 @@ pub(crate) struct Files {
     /// The log as it was listed last, and the bytes of the identity that it was listed with.
     log: Mutex<Option<(Vec<u8>, Arc<Log>)>>,
     index: Mutex<Option<Arc<LogIndex>>>,
-    /// Which states the cache was given, the newest last.
+    /// Which states, and which flows, the cache was given, the newest last.
     states: Mutex<Vec<(Seq, u64)>>,
+    flows: Mutex<Vec<(Seq, u64)>>,
     entries_read: AtomicU64,
     /// Held by whoever prunes.
     pub(crate) pruning: Mutex<()>,
@@ -46,6 +47,41 @@ pub(crate) struct Files {
 impl Drop for Files {
     fn drop(&mut self) {
         cache::forget(self.number);
+    }
+}
+
+/// Something of a version that is kept for the next question.
+trait OfVersion: Send + Sync + 'static {
+    const KIND: Kind;
+    fn seq(&self) -> Seq;
+    fn flow(&self) -> &Flow;
+    /// Which the cache was given.
+    fn given(files: &Files) -> &Mutex<Vec<(Seq, u64)>>;
+}
+
+impl OfVersion for State {
+    const KIND: Kind = Kind::State;
+    fn seq(&self) -> Seq {
+        self.seq
+    }
+    fn flow(&self) -> &Flow {
+        &self.flow
+    }
+    fn given(files: &Files) -> &Mutex<Vec<(Seq, u64)>> {
+        &files.states
+    }
+}
+
+impl OfVersion for Folded {
+    const KIND: Kind = Kind::Flow;
+    fn seq(&self) -> Seq {
+        Folded::seq(self)
+    }
+    fn flow(&self) -> &Flow {
+        Folded::flow(self)
+    }
+    fn given(files: &Files) -> &Mutex<Vec<(Seq, u64)>> {
+        &files.flows
     }
 }
 
@@ -90,6 +126,7 @@ impl Files {
             log: Mutex::default(),
             index: Mutex::default(),
             states: Mutex::default(),
+            flows: Mutex::default(),
             entries_read: AtomicU64::new(0),
             pruning: Mutex::default(),
         }
@@ -218,14 +255,20 @@ impl Files {
 
     /// The state that a checkpoint holds; `None` where it cannot be used, which costs time and nothing else.
     pub(crate) fn load_checkpoint(&self, log: &Log, seq: Seq) -> Option<State> {
+        // A copy that was restored and went on may have another version of this number.
+        self.load_where(log, seq, |chain| {
+            !log.chain_at(seq).is_ok_and(|of_log| of_log.is_some_and(|of_log| of_log != chain))
+        })
+    }
+
+    fn load_where(&self, log: &Log, seq: Seq, agrees: impl Fn(Chain) -> bool) -> Option<State> {
         let checkpoint = open_checkpoint(&self.storage, seq).ok()?;
         let header = checkpoint.header();
         if header.history != log.history().0 || header.sequence != seq.0 {
             return None;
         }
-        let chain = flow_history_replay::Chain(header.chain);
-        // A copy that was restored and went on may have another version of this number.
-        if log.chain_at(seq).is_ok_and(|of_log| of_log.is_some_and(|of_log| of_log != chain)) {
+        let chain = Chain(header.chain);
+        if !agrees(chain) {
             return None;
         }
         let aside = checkpoint.attachment().ok()?;
@@ -247,7 +290,7 @@ impl Files {
         let of_log = log.chain_at(seq).ok().flatten();
         if header.history != log.history().0
             || header.sequence != seq.0
-            || of_log != Some(flow_history_replay::Chain(header.chain))
+            || of_log != Some(Chain(header.chain))
         {
             return Err(CheckpointError::NotACheckpoint);
         }
@@ -282,7 +325,7 @@ impl Files {
 
     /// The state at a version, where it is kept.
     pub(crate) fn state_at_hand(&self, seq: Seq) -> Option<Arc<State>> {
-        self.kept_state(seq).filter(|state| state.seq == seq)
+        self.kept(seq).filter(|state: &Arc<State>| state.seq == seq)
     }
 
     /// The indexes of the log, as far as this entry at least. Those of sealed segments are read when they are needed; that
@@ -313,13 +356,14 @@ impl Files {
         if seq < log.oldest() {
             return Err(LogError::Pruned { oldest: log.oldest() });
         }
-        let near = self.kept_state(seq);
+        let near: Option<Arc<State>> = self.kept(seq);
         if let Some(near) = near.as_ref().filter(|near| near.seq == seq) {
             return Ok(Arc::clone(near));
         }
         let _entered = telemetry::enter(Phase::Reconstruct);
         let mut checkpoints = self.checkpoints().unwrap_or_default();
-        checkpoints.retain(|other| *other <= seq);
+        // One from before what was pruned may still be there, because later ones share its pages.
+        checkpoints.retain(|other| *other <= seq && *other >= log.oldest());
         let mut failure = None;
         loop {
             let checkpoint = checkpoints.pop();
@@ -348,24 +392,59 @@ impl Files {
         Ok(replay.into_state())
     }
 
-    /// The newest state that is kept of a version not later than this.
-    fn kept_state(&self, seq: Seq) -> Option<Arc<State>> {
-        let states = self.states.lock();
-        let near = states.iter().filter(|(of, _)| *of <= seq).max_by_key(|(of, _)| *of)?;
-        let kept: Arc<State> = cache::get(self.key(Kind::State, near.1 % STATES_KEPT, 0))?;
-        (kept.seq == near.0).then_some(kept)
+    /// The flow of a version, for who wants nothing else of it. Entries are folded without the chain and without their
+    /// headers; where anything is not as it should be, the long way says what is wrong.
+    pub(crate) fn flow_at(&self, log: &Log, seq: Seq) -> Result<Flow, LogError> {
+        let _entered = telemetry::enter(Phase::Reconstruct);
+        match self.fold_to(log, seq) {
+            Some(folded) => Ok(self.keep(folded).flow().clone()),
+            None => self.state_at(log, seq).map(|state| state.flow.clone()),
+        }
     }
 
-    /// Keeps a state for the next question, which is often about a version near the last one.
-    fn keep(&self, state: State) -> Arc<State> {
-        let state = Arc::new(state);
-        let mut states = self.states.lock();
-        let number = states.last().map_or(0, |(_, number)| number + 1);
-        states.retain(|(of, other)| *of != state.seq && other + STATES_KEPT > number);
-        states.push((state.seq, number));
-        let bytes = state.flow.len() * COMPONENT_BYTES;
-        cache::put(self.key(Kind::State, number % STATES_KEPT, 0), &state, bytes);
-        state
+    fn fold_to(&self, log: &Log, seq: Seq) -> Option<Folded> {
+        if seq < log.oldest() {
+            return None;
+        }
+        let near_state: Option<Arc<State>> = self.kept(seq);
+        let near_flow: Option<Arc<Folded>> = self.kept(seq);
+        let newest =
+            near_state.as_ref().map(|state| state.seq).max(near_flow.as_ref().map(|flow| flow.seq()));
+        let mut checkpoints = if newest == Some(seq) { Vec::new() } else { self.checkpoints().ok()? };
+        checkpoints.retain(|other| *other <= seq && newest.is_none_or(|newest| *other > newest));
+        // Without the chain nothing later would notice that a checkpoint is of another line of the history.
+        let agrees = |seq| move |chain| log.chain_at(seq).is_ok_and(|of_log| of_log == Some(chain));
+        let loaded = checkpoints.into_iter().rev().find_map(|of| self.load_where(log, of, agrees(of)));
+        let mut folded = match (loaded, near_flow, near_state) {
+            (Some(loaded), ..) => Folded::from(&loaded),
+            (None, Some(flow), _) if Some(flow.seq()) == newest => Folded::clone(&flow),
+            (None, _, Some(state)) => Folded::from(&*state),
+            _ => Folded::from(&log.start().ok()?),
+        };
+        let before = folded.entries_folded();
+        let folds = folded.run_to(log, seq);
+        self.entries_read.fetch_add(folded.entries_folded() - before, Ordering::Relaxed);
+        folds.ok().map(|()| folded)
+    }
+
+    /// What is kept of the newest version not later than this.
+    fn kept<T: OfVersion>(&self, seq: Seq) -> Option<Arc<T>> {
+        let given = T::given(self).lock();
+        let near = given.iter().filter(|(of, _)| *of <= seq).max_by_key(|(of, _)| *of)?;
+        let kept: Arc<T> = cache::get(self.key(T::KIND, near.1 % VERSIONS_KEPT, 0))?;
+        (kept.seq() == near.0).then_some(kept)
+    }
+
+    /// Keeps something of a version for the next question, which is often about a version near the last one.
+    fn keep<T: OfVersion>(&self, found: T) -> Arc<T> {
+        let (seq, found) = (found.seq(), Arc::new(found));
+        let mut given = T::given(self).lock();
+        let number = given.last().map_or(0, |(_, number)| number + 1);
+        given.retain(|(of, other)| *of != seq && other + VERSIONS_KEPT > number);
+        given.push((seq, number));
+        let bytes = found.flow().len() * COMPONENT_BYTES;
+        cache::put(self.key(T::KIND, number % VERSIONS_KEPT, 0), &found, bytes);
+        found
     }
 
     /// Whether nothing was written behind the end of a log since.
@@ -396,6 +475,7 @@ impl Files {
     /// entries.
     pub(crate) fn state_at_end(&self, log: &Log) -> Result<(State, flow_history_replay::Ending), LogError> {
         let mut checkpoints = self.checkpoints().unwrap_or_default();
+        checkpoints.retain(|other| *other >= log.oldest());
         loop {
             let checkpoint = checkpoints.pop();
             let start = match checkpoint {

@@ -45,7 +45,7 @@ mod group; //          entries that become durable together, and their tickets
 mod active_segment; // the segment that frames are appended to
 mod published; //      the newest version, without locks
 mod stamper; //        what a host puts on its provenance events
-mod background; //     the one background thread of the process
+mod background; //     the two background threads of the process
 mod sealing; //        full segments become smaller
 mod checkpoints; //    writing checkpoints
 mod catalog; //        the redb file that finds things

@@ -24,7 +24,7 @@ impl Past {
     /// A version that the indexes of the log reach.
     pub(crate) fn new(files: &Arc<Files>, log: &Log, index: Arc<LogIndex>, seq: Seq) -> Self {
         let mut checkpoints = files.checkpoints().unwrap_or_default();
-        checkpoints.retain(|other| *other <= seq);
+        checkpoints.retain(|other| *other <= seq && *other >= log.oldest());
         // One that cannot be used is passed over for an older one.
         let nearest = checkpoints.into_iter().rev().find_map(|of| files.checkpoint_of(log, of).ok());
         let from = nearest.as_ref().map_or(index.oldest(), |nearest| Seq(nearest.header().sequence));

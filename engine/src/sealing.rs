@@ -15,6 +15,13 @@ use crate::storage::{Failed, Storage, write_aside};
 use crate::telemetry::{self, Phase};
 use crate::writer::Writer;
 
+/// Up to so many bytes a segment is packed as small as it goes, which takes longer for each byte.
+const SMALL_BYTES: u64 = 1 << 20;
+/// Bytes of entries in a block of such a one.
+const SMALL_BLOCK_BYTES: usize = 512 << 10;
+/// The level of zstd for it.
+const SMALL_LEVEL: i32 = 19;
+
 /// Why a segment was not sealed. The raw file is still there, and the log is whole.
 #[derive(Debug)]
 pub(crate) enum SealError {
@@ -24,13 +31,13 @@ pub(crate) enum SealError {
 
 /// Seals the raw segment at a place of the log, and removes it once nothing depends on it any more. Returns the bytes of
 /// the sealed one.
-fn seal(files: &Files, log: &Log, index: usize, raw: FileName) -> Result<u64, SealError> {
+fn seal(files: &Files, log: &Log, index: usize, raw: FileName, how: &Sealing) -> Result<u64, SealError> {
     let _entered = telemetry::enter(Phase::Seal);
     let storage: &dyn Storage = &*files.storage;
     let FileName::RawSegment(number) = raw else { return Ok(0) };
     let (raw, sealed) = (raw.to_string(), FileName::SealedSegment(number).to_string());
     let aside = format!("{sealed}.tmp");
-    let bytes = flow_history_replay::seal(log, index, &Sealing::default()).map_err(SealError::Log)?;
+    let bytes = flow_history_replay::seal(log, index, how).map_err(SealError::Log)?;
     let written = write_aside(storage, &aside, &bytes).map_err(SealError::Storage).and_then(|()| {
         // ORDER: what was written is read back and compared with the chain before it takes anything's place.
         verify_sealed(log, index, &aside).map_err(SealError::Log)?;
@@ -79,7 +86,7 @@ fn seal_full(files: &Files, writer: &Writer) -> Result<(), SealError> {
         let full =
             log.segments().iter().take(before_last).enumerate().find(|(_, segment)| segment.sealed.is_none());
         let Some((index, segment)) = full else { return Ok(()) };
-        let sealed_bytes = seal(files, &log, index, segment.file())?;
+        let sealed_bytes = seal(files, &log, index, segment.file(), &Sealing::default())?;
         writer.sealed(segment.bytes, sealed_bytes);
     }
 }
@@ -90,7 +97,12 @@ fn seal_last(files: &Files, bytes_min: u64) -> Result<(), SealError> {
     let index = log.segments().len().saturating_sub(1);
     match log.segments().get(index) {
         Some(last) if last.sealed.is_none() && last.bytes >= bytes_min => {
-            seal(files, &log, index, last.file()).map(drop)
+            let how = match last.bytes {
+                // A small history is read in no time however it is packed.
+                ..=SMALL_BYTES => Sealing::default().block_bytes(SMALL_BLOCK_BYTES).level(Some(SMALL_LEVEL)),
+                _ => Sealing::default(),
+            };
+            seal(files, &log, index, last.file(), &how).map(drop)
         }
         _ => Ok(()),
     }

@@ -58,7 +58,7 @@ impl View {
             return Ok(flow);
         }
         let flow = match &self.files {
-            Some(files) => files.read(|log| files.state_at(log, self.seq()))?.flow.clone(),
+            Some(files) => files.read(|log| files.flow_at(log, self.seq()))?,
             None => Flow::new(),
         };
         Ok(self.whole.get_or_init(|| flow))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::component::END_FIELDS;
 use crate::{
-    COMPONENTS_MAX, Component, ComponentId, Edit, Flow, ID_BYTES_MAX, Map, Misfit, NAME_BYTES_MAX,
+    COMPONENTS_MAX, Component, ComponentId, Edit, Flow, ID_BYTES_MAX, Map, Misfit, NAME_BYTES_MAX, Name,
     ORDER_BYTES_MAX, Operation, Order, PATH_STEPS_MAX, Path, Reason, Slot, Step, Value,
 };
 
@@ -50,6 +50,34 @@ impl Flow {
             };
         }
         self.apply_located(operation, found).map(Some)
+    }
+
+    /// Gives a field of the component in a slot a value, for whoever asks for no inverse. What is put beneath a field, and
+    /// every other edit, is for [`Flow::set_in`].
+    ///
+    /// # Errors
+    /// [`Reason`]; the flow is as it was.
+    pub fn put_in(&mut self, slot: Slot, field: &Name, value: Value) -> Result<(), Reason> {
+        if END_FIELDS.contains(&field.as_str()) {
+            return self.set_in(slot, &Path { field: field.clone(), steps: Vec::new() }, &Edit::Put(value));
+        }
+        check_name(field)?;
+        value.check_bounds()?;
+        let held = self.components.get_mut(slot).ok_or(Reason::Missing)?;
+        let fields = &mut Arc::make_mut(held).fields;
+        match fields.named_mut(field) {
+            Some(held) => *held = value,
+            None => drop(fields.put(field, value)),
+        }
+        Ok(())
+    }
+
+    /// Edits the component in a slot, for whoever asks for no inverse.
+    ///
+    /// # Errors
+    /// [`Reason`]; the flow is as it was.
+    pub fn set_in(&mut self, slot: Slot, path: &Path, edit: &Edit) -> Result<(), Reason> {
+        self.set(Some(slot), path, edit).map(drop)
     }
 
     fn apply_located(&mut self, operation: &Operation, found: Option<Slot>) -> Result<Operation, Misfit> {

@@ -48,6 +48,7 @@ mod stacks; //     what undo and redo would take next
 mod fold; //       the stacks of a whole log, unit by unit
 mod state; //      what folding entries builds up
 mod replay; //     folding, entry by entry
+mod folded; //     folding for the flow alone
 
 pub use crate::author::{Author, AuthorKind};
 pub use crate::base::{BaseHeader, encode_base, is_same_state};
@@ -58,6 +59,7 @@ pub use crate::entry::{Body, Entry, Header, Intent, Link, Mark, Request};
 pub use crate::extent::Extent;
 pub use crate::file_name::FileName;
 pub use crate::fold::{Abandoned, Fold, Lists, taken_by};
+pub use crate::folded::Folded;
 pub use crate::frame::{FRAME_ALIGN, FRAME_HEADER_BYTES, FrameHeader, FrameKind, encode_frame, frame_bytes};
 pub use crate::identity::{IDENTITY_BYTES, Identity};
 pub use crate::keys::{KEYS_REMEMBERED, Keyed, Keys, content_of};

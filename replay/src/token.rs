@@ -86,8 +86,11 @@ pub(crate) fn to_tokens<'v>(value: &'v Value, flow: &Flow) -> ValueBytes<'v> {
     ValueBytes::Nested(tokens)
 }
 
-/// The value of tokens.
-pub(crate) fn from_tokens(tokens: ValueBytes<'_>, refs: &Refs<'_, impl Before>) -> Result<Value, String> {
+/// The value of tokens, given what finds the id of the component in a slot.
+pub(crate) fn from_tokens(
+    tokens: ValueBytes<'_>,
+    id_of: impl Fn(u32) -> Result<ComponentId, &'static str>,
+) -> Result<Value, String> {
     let (first, rest) = match tokens {
         ValueBytes::Flat(token) => (Some(token), Vec::new()),
         ValueBytes::Nested(tokens) => (None, tokens),
@@ -127,7 +130,7 @@ pub(crate) fn from_tokens(tokens: ValueBytes<'_>, refs: &Refs<'_, impl Before>) 
             Token::Lexeme(text) => Value::Number(Number::parse(text).ok_or("a number is not one")?),
             Token::Text(text) => Value::Text(text.into()),
             Token::Bytes(bytes) => Value::Bytes(bytes.into()),
-            Token::Component(slot) => Value::Ref(refs.id(slot)?),
+            Token::Component(slot) => Value::Ref(id_of(slot)?),
             Token::Nowhere(id) => Value::Ref(ComponentId::from(id)),
             Token::Secret { id, tag } => Value::Secret(SecretRef { id, tag }),
         };

@@ -10,6 +10,7 @@ use flow_history::{
     Author, Body, Component, Error, History, Hold, LiveStamps, Mark, MemoryStorage, Options, Scope, Seq,
     StateHash, Tuning,
 };
+use flow_history_tests::{Disk, SeededClock, SimDisk};
 
 fn open(storage: &MemoryStorage) -> History {
     Options::new().tuning(Tuning::hostile()).open_storage(Arc::new(storage.clone())).unwrap()
@@ -212,4 +213,59 @@ fn every_flipped_bit_of_a_base_is_found() {
             "cut at {length}"
         );
     }
+}
+
+#[test]
+fn a_power_cut_in_the_middle_of_pruning_leaves_all_of_it_or_what_was_to_be_kept() {
+    // A history on a disk that keeps every step, then pruned; the power goes after each of the steps of the pruning.
+    let start = {
+        let (storage, history) = story();
+        history.close().unwrap();
+        Disk::of(storage.files())
+    };
+    let disk = SimDisk::new(start.clone());
+    let open_on = |storage: Arc<dyn flow_history::Storage>| {
+        Options::new()
+            .tuning(Tuning::hostile())
+            .clock(SeededClock::new(5))
+            .open_storage(storage)
+            .map_err(|error| error.to_string())
+    };
+    let history = open_on(Arc::new(disk.clone())).unwrap();
+    let truth = hashes(&history, 0);
+    let oldest = history.prune(&Author::operator("olga"), 100, &LiveStamps::GiveUp).unwrap().oldest.seq();
+    history.close().unwrap();
+
+    let (mut image, mut images, mut pruned, mut whole) = (start, 0, 0, 0);
+    let seeds = if flow_history_tests::is_nightly() { 40 } else { 4 };
+    for step in disk.steps() {
+        image.take(&step).unwrap();
+        for seed in 0..seeds {
+            let files = image.lose_power(seed);
+            let storage = MemoryStorage::with_files(files);
+            let history = open_on(Arc::new(storage.clone())).unwrap();
+            let begins = history.log().next().unwrap().unwrap().entry.seq.previous().unwrap();
+            assert!(
+                begins == Seq::ZERO || begins == oldest,
+                "the log begins behind version {begins}, not {oldest}: {:?}",
+                storage.files().keys()
+            );
+            for (seq, (id, hash)) in truth.iter().filter(|(seq, _)| Seq(**seq) >= begins).step_by(10) {
+                let view = history.at(*seq).unwrap();
+                assert_eq!((view.version(), view.state_hash().unwrap()), (*id, *hash), "version {seq}");
+            }
+            history.change(&alice(), "").add(Component::new("after", "processor")).append().unwrap();
+            history.close().unwrap();
+            open(&storage).verify().unwrap();
+            let bases = storage.files().keys().filter(|name| name.starts_with("base-")).count();
+            assert_eq!(bases, usize::from(begins != Seq::ZERO), "what is left over is removed");
+            images += 1;
+            *if begins == Seq::ZERO { &mut whole } else { &mut pruned } += 1;
+            if image.pending() == 0 {
+                break;
+            }
+        }
+    }
+    eprintln!("prune: {images} images, {whole} whole, {pruned} pruned");
+    assert!(whole > 0 && pruned > 0, "the crashes are blind");
 }

@@ -12,8 +12,8 @@ use flow_history::{
     Author, ComponentId, Flow, History, Intent, Mark, MemoryStorage, Operation, Scope, Slot, Tuning,
 };
 use flow_history_replay::{
-    Body, Chain, Ending, Entry, FileName, Log, LogError, LogIndex, MemorySource, Replay, Sealing, Seq, State,
-    Tail, seal, verify_sealed,
+    Body, Chain, Ending, Entry, FileName, Folded, Log, LogError, LogIndex, MemorySource, Replay, Sealing,
+    Seq, State, Tail, seal, verify_sealed,
 };
 use flow_history_tests::{Chance, Gene, SeededClock, slots_of, thoroughness};
 
@@ -189,6 +189,62 @@ fn resumed(log: &Log, truth: &Seen, chance: &mut Chance, seed: u64) {
     replay.run_to(Seq(u64::MAX)).unwrap();
     assert!(same_state(replay.state(), &truth.state), "seed {seed}");
     assert_eq!(replay.ending().map(|ending| ending.seq), Some(truth.state.seq));
+}
+
+/// The ids that a flow says are inside each component and attached to each, which operations alone would not tell.
+fn relations(flow: &Flow) -> Vec<(String, Vec<ComponentId>, BTreeSet<ComponentId>)> {
+    let ids = |components: Vec<Arc<flow_history::Component>>| {
+        components.iter().map(|component| component.id.clone()).collect::<Vec<_>>()
+    };
+    let of = |component: &flow_history::Component| {
+        let id = component.id.to_string();
+        let attached = flow.attached(&id).map(|wire| wire.id.clone()).collect();
+        let inside = ids(flow.children(&id));
+        (id, inside, attached)
+    };
+    flow.in_order().iter().map(|component| of(component)).collect()
+}
+
+#[test]
+fn the_flow_alone_is_what_replay_gives_at_every_version() {
+    let mut compared = 0;
+    for seed in 200..200 + 25 * thoroughness() as u64 {
+        let (files, mut chance) = made(seed, 120);
+        let raw = open(&files).unwrap();
+        let mut replay = Replay::from_the_start(&raw);
+        let mut states = vec![replay.state().clone()];
+        while replay.next_entry().unwrap().is_some() {
+            states.push(replay.state().clone());
+        }
+        let mixed = mixture(&files, &mut chance);
+        for files in [files, mixed] {
+            let log = open(&files).unwrap();
+            let mut along = Folded::from(&states[0]);
+            for truth in &states {
+                // One entry at a time, and in one go from somewhere before.
+                along.run_to(&log, truth.seq).unwrap();
+                let from = chance.below(usize::try_from(truth.seq.0).unwrap() + 1);
+                let mut at_once = Folded::from(&states[from]);
+                at_once.run_to(&log, truth.seq).unwrap();
+                for folded in [&along, &at_once] {
+                    assert_eq!(folded.seq(), truth.seq);
+                    let of = format!("seed {seed}, version {}, from {from}", truth.seq);
+                    assert_eq!(slots_of(folded.flow()), slots_of(&truth.flow), "{of}");
+                    assert_eq!(relations(folded.flow()), relations(&truth.flow), "{of}");
+                    assert_eq!(format!("{:?}", folded.flow()), format!("{:?}", truth.flow), "{of}");
+                    compared += 1;
+                }
+                assert_eq!(at_once.entries_folded(), truth.seq.0 - from as u64);
+            }
+            let behind = truth_behind(&states);
+            assert!(along.run_to(&log, behind).is_err(), "there is no version {behind}");
+        }
+    }
+    assert!(compared > 2_000, "{compared} flows were compared");
+}
+
+fn truth_behind(states: &[State]) -> Seq {
+    states.last().unwrap().seq.next().unwrap()
 }
 
 #[test]

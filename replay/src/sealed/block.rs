@@ -16,6 +16,7 @@ use std::borrow::Cow;
 use super::column::{Deflate, Inflate, Integers, put_integers, put_texts, read_texts};
 use super::grammar::{self, HEADS, Ints, Passage, Texts, Units};
 use super::integer::{Broken, Reader, put_integer};
+use super::parts::Parts;
 use crate::{CHAIN_EVERY, Chain, Seq};
 
 /// How many parts a block has.
@@ -383,25 +384,7 @@ impl Block {
         let max = usize::try_from(start.bytes).unwrap_or(usize::MAX);
         let whole = range == (0..start.entries as usize);
         let capacity = if whole { max + 4 * start.entries as usize } else { 64 * range.len() };
-        let mut join = Join {
-            block: self,
-            ints: [0; Ints::COUNT],
-            texts: [0; Texts::COUNT],
-            out: Vec::new(),
-            max,
-            steps: max,
-        };
-        // What lies before the last point is not looked at; what foretells begins anew at each.
-        let (mut units, point) = (Units::default(), range.start / CHAIN_EVERY);
-        let kept = point.checked_sub(1).and_then(|before| self.points.get(before));
-        let begin = kept.map_or(0, |kept| {
-            let used = join.ints.iter_mut().chain(&mut join.texts);
-            used.zip(&kept.used).for_each(|(cursor, used)| *cursor = *used);
-            point * CHAIN_EVERY
-        });
-        for at in begin..range.start {
-            grammar::entry(&mut Skip(&mut join), &mut units, start.first_seq.0 + at as u64)?;
-        }
+        let (mut join, mut units) = self.join_from(range.start)?;
         join.out.reserve_exact(capacity.min(max.saturating_mul(5)));
         for at in range {
             if at.is_multiple_of(CHAIN_EVERY) && at > 0 {
@@ -433,6 +416,37 @@ impl Block {
             }
         }
         Ok(join.out)
+    }
+
+    /// What joins its columns, standing before an entry.
+    fn join_from(&self, at: usize) -> Result<(Join<'_>, Units), Broken> {
+        let max = usize::try_from(self.heads.start.bytes).unwrap_or(usize::MAX);
+        let mut join = Join {
+            block: self,
+            ints: [0; Ints::COUNT],
+            texts: [0; Texts::COUNT],
+            out: Vec::new(),
+            max,
+            steps: max,
+        };
+        // What lies before the last point is not looked at; what foretells begins anew at each.
+        let (mut units, point) = (Units::default(), at / CHAIN_EVERY);
+        let kept = point.checked_sub(1).and_then(|before| self.points.get(before));
+        let begin = kept.map_or(0, |kept| {
+            let used = join.ints.iter_mut().chain(&mut join.texts);
+            used.zip(&kept.used).for_each(|(cursor, used)| *cursor = *used);
+            point * CHAIN_EVERY
+        });
+        for at in begin..at {
+            let seq = self.heads.start.first_seq.0 + at as u64;
+            grammar::entry(&mut Skip(&mut join), &mut units, seq)?;
+        }
+        Ok((join, units))
+    }
+
+    /// The parts of its entries, one after the other, from an entry on.
+    pub(crate) fn parts_from(&self, at: usize) -> Result<BlockParts<'_>, Broken> {
+        Ok(BlockParts(self.join_from(at)?.0))
     }
 
     /// The canonical bytes of one entry, by its place, and the chain after it.
@@ -501,7 +515,7 @@ struct Join<'c> {
     steps: usize,
 }
 
-impl Join<'_> {
+impl<'c> Join<'c> {
     #[inline]
     fn next(&mut self, column: Ints) -> Result<u64, Broken> {
         self.steps = self.steps.checked_sub(1).ok_or(Broken("the entries are longer than the block says"))?;
@@ -517,7 +531,7 @@ impl Join<'_> {
     }
 
     #[inline]
-    fn skip(&mut self, count: usize, column: Texts) -> Result<&[u8], Broken> {
+    fn skip(&mut self, count: usize, column: Texts) -> Result<&'c [u8], Broken> {
         let early = Broken("a column ends early");
         let cursor = self.texts.get_mut(column as usize).ok_or(early)?;
         let end = cursor.checked_add(count).ok_or(early)?;
@@ -621,5 +635,54 @@ impl Passage for Skip<'_, '_> {
     #[inline]
     fn fixed(&mut self, count: usize, column: Texts) -> Result<(), Broken> {
         self.0.skip(count, column).map(drop)
+    }
+}
+
+// ---- Columns to the parts of entries ----
+
+/// The parts of the entries of a block, straight from its columns.
+pub(crate) struct BlockParts<'b>(Join<'b>);
+
+impl Passage for BlockParts<'_> {
+    fn literal(&mut self, _: u8) -> Result<(), Broken> {
+        Ok(())
+    }
+
+    #[inline]
+    fn byte(&mut self, column: Ints) -> Result<u8, Broken> {
+        u8::try_from(self.0.next(column)?).map_err(|_| Broken("a byte is out of bounds"))
+    }
+
+    #[inline]
+    fn integer(&mut self, column: Ints) -> Result<u64, Broken> {
+        self.0.next(column)
+    }
+
+    #[inline]
+    fn foretold(&mut self, column: Ints, foretold: u64) -> Result<u64, Broken> {
+        self.0.next_foretold(column, foretold)
+    }
+
+    #[inline]
+    fn text(&mut self, bytes: Ints, column: Texts) -> Result<(), Broken> {
+        self.take_text(bytes, column).map(drop)
+    }
+
+    #[inline]
+    fn fixed(&mut self, count: usize, column: Texts) -> Result<(), Broken> {
+        self.0.skip(count, column).map(drop)
+    }
+}
+
+impl<'b> Parts<'b> for BlockParts<'b> {
+    /// Each column has a place of its own, so that what is not asked for is not even passed.
+    #[inline]
+    fn pass_head(&mut self) -> Result<(), Broken> {
+        Ok(())
+    }
+
+    #[inline]
+    fn take(&mut self, count: usize, column: Texts) -> Result<&'b [u8], Broken> {
+        self.0.skip(count, column)
     }
 }

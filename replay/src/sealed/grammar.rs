@@ -129,8 +129,14 @@ fn optional<P: Passage>(p: &mut P) -> Result<(), Broken> {
 }
 
 fn extra<P: Passage>(p: &mut P, seq: u64) -> Result<(), Broken> {
+    let kind = p.integer(Ints::Extra)?;
+    extra_of(p, kind, seq)
+}
+
+/// Leads what an extra of a kind holds through.
+pub(crate) fn extra_of<P: Passage>(p: &mut P, kind: u64, seq: u64) -> Result<(), Broken> {
     let text = |p: &mut P| p.text(Ints::ExtraBytes, Texts::Extra);
-    match p.integer(Ints::Extra)? {
+    match kind {
         0 => (0..p.integer(Ints::ExtraInt)?).try_for_each(|_| text(p)),
         1 => (0..p.integer(Ints::ExtraInt)?).try_for_each(|_| author(p)),
         2 => author(p),
@@ -230,7 +236,8 @@ fn value<P: Passage>(p: &mut P) -> Result<(), Broken> {
     Ok(())
 }
 
-fn mark<P: Passage>(p: &mut P) -> Result<(), Broken> {
+/// Leads a mark through.
+pub(crate) fn mark<P: Passage>(p: &mut P) -> Result<(), Broken> {
     match p.integer(Ints::Mark)? {
         0 => p.fixed(16, Texts::Fixed),
         1 | 3 | 10 => Ok(()),

@@ -13,6 +13,7 @@
 mod integer; //       integers as entries write them
 mod column; //        integers and texts side by side
 mod grammar; //       the parts of an entry, and the column of each
+mod parts; //         of entries, for who wants what they do to the flow
 mod block; //         some 64 KiB of entries
 mod facts; //         what entries say of slots, ids, vocabulary and stacks
 mod indexes; //       slot to blocks, id to slot
@@ -24,7 +25,10 @@ mod encode; //        sealing, and checking what was sealed
 pub(crate) use encode::index_of_raw;
 pub use encode::{Sealing, seal, verify_sealed};
 pub(crate) use footer::Owner;
+pub(crate) use grammar::{Ints, Texts, extra_of, mark};
 pub(crate) use header::salted;
 pub use header::{Grown, SealedHeader};
+pub(crate) use integer::{Broken, Reader};
+pub(crate) use parts::{Parts, PlainParts};
 pub(crate) use segment_index::RecentBlocks;
 pub use segment_index::SegmentIndex;

@@ -216,6 +216,13 @@ impl SegmentIndex {
         Ok(block)
     }
 
+    /// The places of the blocks that hold this entry and those after it.
+    pub(crate) fn blocks_from(&self, seq: Seq) -> Result<std::ops::Range<usize>, LogError> {
+        let footer = self.footer()?;
+        let first = footer.blocks.partition_point(|place| place.last_seq() < seq);
+        Ok(first..footer.blocks.len())
+    }
+
     /// Only the heads of a block.
     pub(crate) fn with_heads<T>(
         &self,
