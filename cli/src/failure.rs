@@ -155,6 +155,7 @@ impl From<Error> for Failure {
             Error::Pruned { oldest } => {
                 (Exit::NotFound, Some(format!("ask for version {oldest} or a later one; a backup may have the others")))
             }
+            Error::HeldBack { .. } => (Exit::Conflict, Some("nothing was pruned".into())),
             Error::NotEmpty { .. } => (Exit::Conflict, Some("nothing was written".into())),
             Error::Poisoned { .. } => (Exit::Failed, Some("check the disk, then run the command again".into())),
             Error::Full { .. } => (Exit::Failed, Some("free some space, then run the command again".into())),

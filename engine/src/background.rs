@@ -78,6 +78,8 @@ impl Lane {
 /// asked for is done or forgotten.
 pub(crate) struct Background {
     own: Arc<(Mutex<Own>, Condvar)>,
+    /// The process whose threads they are: a child that was forked has none.
+    process: u32,
 }
 
 #[derive(Default)]
@@ -92,16 +94,16 @@ impl Background {
         for (pool, _) in &*LANES {
             pool.lock().users += 1;
         }
-        Self { own: Arc::default() }
+        Self { own: Arc::default(), process: std::process::id() }
     }
 
-    /// Does this at a time, or soon after, unless the history is closed before.
-    fn at(&self, lane: Lane, due: Instant, work: impl FnOnce() + Send + 'static) {
+    /// Does this at a time, or soon after, unless the history is closed before; says whether it was taken on.
+    fn at(&self, lane: Lane, due: Instant, work: impl FnOnce() + Send + 'static) -> bool {
         let own = Arc::clone(&self.own);
         {
             let mut held = own.0.lock();
             if held.ending {
-                return;
+                return false;
             }
             held.waiting += 1;
         }
@@ -121,6 +123,7 @@ impl Background {
             pool.running = thread.spawn(move || run(lane)).is_ok();
         }
         changed.notify_all();
+        true
     }
 
     /// Does this after so long, or soon after that, unless the history is closed before.
@@ -135,9 +138,9 @@ impl Background {
         self.at(Lane::Quick, Instant::now(), work);
     }
 
-    /// Does this when there is time for it, unless the history is closed before.
-    pub(crate) fn at_leisure(&self, work: impl FnOnce() + Send + 'static) {
-        self.at(Lane::Slow, Instant::now(), work);
+    /// Does this when there is time for it, unless the history is closed before; says whether it was taken on.
+    pub(crate) fn at_leisure(&self, work: impl FnOnce() + Send + 'static) -> bool {
+        self.at(Lane::Slow, Instant::now(), work)
     }
 
     /// Takes on nothing new, forgets what is not due yet, and waits until the rest is done.
@@ -147,7 +150,8 @@ impl Background {
         let (own, changed) = &*self.own;
         let mut held = own.lock();
         let runs = || LANES.iter().any(|(pool, _)| pool.lock().running);
-        while held.waiting > 0 && !on_background_thread() && runs() {
+        let is_child = std::process::id() != self.process;
+        while held.waiting > 0 && !on_background_thread() && !is_child && runs() {
             changed.wait_for(&mut held, Duration::from_millis(50));
         }
     }

@@ -13,29 +13,54 @@ use crate::telemetry::{self, Phase};
 use crate::writer::Writer;
 use crate::{Error, History};
 
-/// Has checkpoints written in the background, and after each one the catalog.
+/// How many checkpoints are written at once before other work has its turn.
+const AT_ONCE: usize = 4;
+
+/// Has checkpoints written in the background, and after the last of those that are due the catalog.
 pub(crate) fn checkpoint_when_due(writer: &Arc<Writer>, files: &Arc<Files>, kept: usize) {
     let (of_writer, files) = (Arc::downgrade(writer), Arc::clone(files));
-    writer.when_checkpoint_due(move |state| {
+    writer.when_checkpoint_due(move || {
+        if let Some(writer) = of_writer.upgrade() {
+            checkpoint_at_leisure(&writer, &files, kept);
+        }
+    });
+}
+
+/// Says whether it will be done.
+fn checkpoint_at_leisure(writer: &Arc<Writer>, files: &Arc<Files>, kept: usize) -> bool {
+    let (of_writer, files) = (Arc::downgrade(writer), Arc::clone(files));
+    writer.background().at_leisure(move || {
         let Some(writer) = of_writer.upgrade() else { return };
-        let (of_writer, files) = (of_writer.clone(), Arc::clone(&files));
-        writer.background().at_leisure(move || {
-            let Some(writer) = of_writer.upgrade() else { return };
-            let _entered = telemetry::enter(Phase::Checkpoint);
-            let plan = writer.plan_checkpoint();
-            // One that cannot be written costs time when the history is read, and nothing else; it is tried again.
-            let written = write_checkpoint(&files.storage, &state, plan.basis).ok();
-            writer.checkpoint_done(&plan, written);
-            if written.is_none() {
+        let mut count = 0_usize;
+        while write_next(&writer, &files, kept) {
+            count += 1;
+            // While the history is closed nothing new is taken on, and what waits is written here.
+            if count.is_multiple_of(AT_ONCE) && checkpoint_at_leisure(&writer, &files, kept) {
                 return;
             }
-            if let Some(replaced) = plan.replaces.filter(|replaced| *replaced != state.seq) {
-                let _ = files.storage.remove(&FileName::Checkpoint(replaced.0).to_string());
-            }
-            retire(&files, state.seq, kept);
-            let _ = bring_up_catalog(&files, &state);
-        });
-    });
+        }
+    })
+}
+
+/// Writes one checkpoint that is due, and says whether another is.
+fn write_next(writer: &Writer, files: &Files, kept: usize) -> bool {
+    let Some(plan) = writer.next_checkpoint() else { return false };
+    let _entered = telemetry::enter(Phase::Checkpoint);
+    // One that cannot be written costs time when the history is read, and nothing else; it is tried again.
+    let written = write_checkpoint(&files.storage, &plan.state, plan.basis).ok();
+    let is_another_due = writer.checkpoint_done(&plan, written);
+    if written.is_none() {
+        return false;
+    }
+    let state = &plan.state;
+    if let Some(replaced) = plan.replaces.filter(|replaced| *replaced != state.seq) {
+        let _ = files.storage.remove(&FileName::Checkpoint(replaced.0).to_string());
+    }
+    if !is_another_due {
+        retire(files, state.seq, kept);
+        let _ = bring_up_catalog(files, state);
+    }
+    is_another_due
 }
 
 /// Makes the catalog anew. Derived as well: whoever misses it makes it again.
@@ -64,7 +89,7 @@ impl History {
 }
 
 /// Writes a checkpoint of a state, which shares what did not change with an earlier one, and returns its size.
-fn write_checkpoint(storage: &Arc<dyn Storage>, state: &State, basis: Seq) -> Result<(Seq, u64), Error> {
+fn write_checkpoint(storage: &Arc<dyn Storage>, state: &State, basis: Seq) -> Result<u64, Error> {
     let derived = |why: String| Error::Checkpoint(why);
     let aside = state.aside_to_bytes().map_err(|error| derived(error.to_string()))?;
     let about = About { history: state.history.0, sequence: state.seq.0, chain: state.chain.0 };
@@ -78,7 +103,7 @@ fn write_checkpoint(storage: &Arc<dyn Storage>, state: &State, basis: Seq) -> Re
     replace_file(&**storage, &file, &bytes).map_err(|failed| {
         Error::io(failed.operation, storage.place().join(&failed.file), failed.offset, failed.source)
     })?;
-    Ok((state.seq, bytes.len() as u64))
+    Ok(bytes.len() as u64)
 }
 
 /// An earlier checkpoint, if it can be opened and no file that it shares pages with is missing. Of which line of the

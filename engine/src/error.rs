@@ -173,6 +173,11 @@ pub enum Error {
         /// The id.
         id: FlowVersionId,
     },
+    /// The process was forked from the one that opened the history. Only that one may write; nothing was written here.
+    Forked {
+        /// The process that opened it.
+        opened_by: u32,
+    },
     /// What was to be pruned is still needed. Nothing was pruned.
     HeldBack {
         /// The version before which everything was to go.
@@ -246,7 +251,7 @@ impl Error {
             | Error::Busy { .. }
             | Error::Locked { .. } => Advice::Retry,
             Error::Full { .. } => Advice::FreeSpace,
-            Error::Closed | Error::Poisoned { .. } => Advice::Reopen,
+            Error::Closed | Error::Poisoned { .. } | Error::Forked { .. } => Advice::Reopen,
             Error::Damaged { .. } => Advice::Restore,
             Error::Unsupported { .. } => Advice::Upgrade,
             Error::ReadOnly | Error::NotAHistory { .. } | Error::NotEmpty { .. } => Advice::OpenAnother,
@@ -378,6 +383,11 @@ impl fmt::Display for Error {
             Error::Foreign { id } => {
                 write!(f, "{id} names a version of another history, or one that this copy never had")
             }
+            Error::Forked { opened_by } => write!(
+                f,
+                "the history was opened by process {opened_by}, which this one was forked from; open it here once that \
+                 one has closed it"
+            ),
             Error::HeldBack { asked, by } => {
                 write!(f, "what lies before version {asked} is still needed:")?;
                 for (at, hold) in by.iter().take(8).enumerate() {

@@ -17,6 +17,8 @@ use crate::writer::Writer;
 pub(crate) enum Failure {
     /// Nothing of it was written: there was no room. The handle goes on.
     Full { path: std::path::PathBuf, errno: Option<i32>, message: String },
+    /// Nothing of it was written: the process is a child of the one that opened the history.
+    Forked { opened_by: u32 },
     /// Nothing of it was written. The handle goes on.
     Refused {
         operation: &'static str,
@@ -43,6 +45,7 @@ impl Failure {
             Failure::Refused { operation, path, offset, errno, message } => {
                 Error::Io { operation, path: path.clone(), offset: *offset, source: source(errno, message) }
             }
+            Failure::Forked { opened_by } => Error::Forked { opened_by: *opened_by },
             Failure::Poisoned { cause } => Error::Poisoned { cause: cause.clone() },
         }
     }

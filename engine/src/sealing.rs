@@ -18,7 +18,7 @@ use crate::writer::Writer;
 /// Up to so many bytes a segment is packed as small as it goes, which takes longer for each byte.
 const SMALL_BYTES: u64 = 1 << 20;
 /// Bytes of entries in a block of such a one.
-const SMALL_BLOCK_BYTES: usize = 512 << 10;
+const SMALL_BLOCK_BYTES: usize = 1 << 20;
 /// The level of zstd for it.
 const SMALL_LEVEL: i32 = 19;
 
@@ -52,6 +52,8 @@ fn seal(files: &Files, log: &Log, index: usize, raw: FileName, how: &Sealing) ->
     written?;
     // ORDER: the name is durable before the raw file, the only other copy, goes.
     storage.sync_directory().map_err(Failed::sync("")).map_err(SealError::Storage)?;
+    // The log as it was listed names a file that goes.
+    files.forget_log();
     storage.remove(&raw).map_err(Failed::write("remove", &raw, 0)).map_err(SealError::Storage)?;
     Ok(bytes.len() as u64)
 }
@@ -60,15 +62,9 @@ fn seal(files: &Files, log: &Log, index: usize, raw: FileName, how: &Sealing) ->
 pub(crate) fn seal_when_full(writer: &Arc<Writer>, files: &Arc<Files>, bytes_min: u64) {
     let (of_writer, of_files) = (Arc::downgrade(writer), Arc::clone(files));
     writer.when_segment_full(move || {
-        let Some(writer) = of_writer.upgrade() else { return };
-        let (of_writer, files) = (of_writer.clone(), Arc::clone(&of_files));
-        writer.background().at_leisure(move || {
-            if let Some(writer) = of_writer.upgrade().filter(|writer| !writer.is_poisoned()) {
-                // One that cannot be sealed takes more room and more time to read, and nothing else. The next one that
-                // is full tries it again.
-                let _ = seal_full(&files, &writer);
-            }
-        });
+        if let Some(writer) = of_writer.upgrade() {
+            seal_at_leisure(&writer, &of_files);
+        }
     });
     let (of_writer, files) = (Arc::downgrade(writer), Arc::clone(files));
     writer.when_closed(move || {
@@ -78,17 +74,36 @@ pub(crate) fn seal_when_full(writer: &Arc<Writer>, files: &Arc<Files>, bytes_min
     });
 }
 
+/// Seals one segment at a time, so that checkpoints have their turn in between.
+fn seal_at_leisure(writer: &Arc<Writer>, files: &Arc<Files>) {
+    let (of_writer, files) = (Arc::downgrade(writer), Arc::clone(files));
+    writer.background().at_leisure(move || {
+        if let Some(writer) = of_writer.upgrade().filter(|writer| !writer.is_poisoned()) {
+            // One that cannot be sealed takes more room and more time to read, and nothing else. The next one that
+            // is full tries it again.
+            if let Ok(true) = seal_next(&files, &writer) {
+                seal_at_leisure(&writer, &files);
+            }
+        }
+    });
+}
+
 /// Seals every raw segment but the last, which is being written.
 fn seal_full(files: &Files, writer: &Writer) -> Result<(), SealError> {
-    loop {
-        let log = files.open_log().map_err(SealError::Log)?;
-        let before_last = log.segments().len().saturating_sub(1);
-        let full =
-            log.segments().iter().take(before_last).enumerate().find(|(_, segment)| segment.sealed.is_none());
-        let Some((index, segment)) = full else { return Ok(()) };
-        let sealed_bytes = seal(files, &log, index, segment.file(), &Sealing::default())?;
-        writer.sealed(segment.bytes, sealed_bytes);
-    }
+    while seal_next(files, writer)? {}
+    Ok(())
+}
+
+/// Seals the first raw segment that is not the last; says whether there was one.
+fn seal_next(files: &Files, writer: &Writer) -> Result<bool, SealError> {
+    let log = files.open_log().map_err(SealError::Log)?;
+    let before_last = log.segments().len().saturating_sub(1);
+    let full =
+        log.segments().iter().take(before_last).enumerate().find(|(_, segment)| segment.sealed.is_none());
+    let Some((index, segment)) = full else { return Ok(false) };
+    let sealed_bytes = seal(files, &log, index, segment.file(), &Sealing::default())?;
+    writer.sealed(segment.bytes, sealed_bytes);
+    Ok(true)
 }
 
 /// Seals the last segment of a history that was closed.

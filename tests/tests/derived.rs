@@ -1,21 +1,27 @@
 //! Goal: checkpoints and the catalog cost time when they are missing, and nothing else; with them, opening a version reads
 //! a bounded part of the log.
 //!
-//! Method: ten thousand small changes under the default tuning; count the checkpoint files, and the entries that the handle
+//! Method: ten thousand small changes, a checkpoint due every 2,500; count the checkpoint files, and the entries that the handle
 //! decodes to answer; then delete what is derived, in every combination, and ask again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use flow_history::{Author, Component, History, MemoryStorage, Options, Seq, StateHash};
+use flow_history::{Author, Component, Durability, History, MemoryStorage, Options, Seq, StateHash, Tuning};
 use flow_history_tests::SeededClock;
 
 const CHANGES: u64 = 10_000;
 /// Between two checkpoints lie 2,500 entries, and what is appended while one is written.
 const ENTRIES_READ_MAX: u64 = 5_000;
 
+/// Entries between two checkpoints.
+const CADENCE: u64 = 2_500;
+
 fn open(storage: &MemoryStorage) -> History {
-    Options::new().clock(SeededClock::new(5)).open_storage(Arc::new(storage.clone())).unwrap()
+    let mut tuning = Tuning::default();
+    tuning.checkpoint_entries = CADENCE;
+    Options::new().tuning(tuning).clock(SeededClock::new(5)).open_storage(Arc::new(storage.clone())).unwrap()
 }
 
 fn ten_thousand_changes() -> MemoryStorage {
@@ -55,6 +61,53 @@ fn opening_a_version_of_ten_thousand_reads_a_bounded_part_of_the_log() {
         // A handle that only reads looks for newer versions with every question, and decodes the tail once more.
         let read = history.entries_read();
         assert!(read <= 3 * ENTRIES_READ_MAX, "version {version} decoded {read} entries");
+    }
+}
+
+/// The versions of the checkpoints there are.
+fn places(storage: &MemoryStorage) -> Vec<u64> {
+    let number = |name: &String| {
+        name.strip_prefix("checkpoint-").and_then(|name| name.strip_suffix(".pages")?.parse().ok())
+    };
+    checkpoints(storage).iter().filter_map(number).collect()
+}
+
+#[test]
+fn after_a_burst_the_newest_checkpoint_is_close_behind_and_those_that_stay_are_evenly_spaced() {
+    for round in 0..4 {
+        let storage = MemoryStorage::new();
+        let mut tuning = Tuning::default();
+        tuning.derive_from_bytes = 0;
+        tuning.checkpoint_entries = 1_000;
+        tuning.checkpoint_bytes_percent = 2_000;
+        let durability = Durability::Buffered { max_delay: Duration::from_millis(5) };
+        let history = Options::new()
+            .durability(durability)
+            .tuning(tuning)
+            .clock(SeededClock::new(round))
+            .open_storage(Arc::new(storage.clone()))
+            .unwrap();
+        let alice = Author::user("alice");
+        for pump in 0..200 {
+            let pump = Component::new(format!("pump-{pump}"), "processor").field("note", "none yet");
+            history.change(&alice, "").add(pump).append().unwrap();
+        }
+        let changes = 40_000 + 3_000 * round;
+        for note in 0..changes {
+            let pump = format!("pump-{}", note % 200);
+            history.change(&alice, "").set(&pump, "note", format!("the note {note}")).append().unwrap();
+        }
+        history.flush().unwrap();
+        let head = history.version().seq().0;
+        // What was due when the burst ended is made at leisure.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let behind = || head - places(&storage).last().copied().unwrap_or_default();
+        while behind() >= 1_000 + 200 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert!(behind() < 1_000 + 200, "the newest checkpoint is {} entries behind", behind());
+        history.close().unwrap();
+        assert!(places(&storage).len() >= 3, "{:?}", places(&storage));
     }
 }
 

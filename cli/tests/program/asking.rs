@@ -267,3 +267,43 @@ fn what_was_pruned_is_passed_over_and_the_oldest_that_is_kept_is_named() {
     let (_, lines) = json(&["running", &dir, "2999-01-01"]);
     assert_eq!((&lines[0]["version"], &lines[0]["saved"]), (&102.into(), &104.into()));
 }
+
+#[test]
+fn pruning_says_what_went_and_what_holds_it_back() {
+    let (_keep, dir) = place();
+    plant(&dir);
+    let silent = run(&["prune", &dir, "@"]);
+    assert!(
+        silent.stderr.contains("--oldest-stamp") && silent.stderr.contains("--give-up-stamps"),
+        "{}",
+        silent.stderr
+    );
+
+    // Long notes fill the first segment.
+    let host = open(&dir);
+    let ids: Vec<_> = (0..400)
+        .map(|at| {
+            let note = format!("{at} {}", "a note that nobody will read again ".repeat(40));
+            let change = host.change(&Author::user("alice"), "");
+            change.add(Component::new(format!("note-{at}"), "note").field("text", note)).append().unwrap()
+        })
+        .collect();
+    host.label(&Author::user("alice"), "kept", ids[2]).unwrap();
+    host.close().unwrap();
+    let held = run(&["prune", &dir, "@", "--give-up-stamps"]);
+    assert!(held.stderr.contains("kept") && held.stderr.contains("nothing was pruned"), "{}", held.stderr);
+    run(&["label", &dir, "--remove", "kept"]).well();
+    let stamp = run(&["prune", &dir, "@", "--oldest-stamp", &ids[0].to_string()]);
+    assert!(stamp.stderr.contains("stamps from version"), "{}", stamp.stderr);
+
+    let (ran, lines) = json(&["prune", &dir, "@", "--give-up-stamps"]);
+    ran.well();
+    assert_eq!(lines[0]["type"], "pruned");
+    let oldest = lines[0]["oldest"].as_u64().unwrap();
+    assert!(oldest > 8 && lines[0]["entries"].as_u64().unwrap() == oldest, "{lines:?}");
+    let gone = run(&["at", &dir, "1"]);
+    assert!(gone.stderr.contains(&oldest.to_string()), "{}", gone.stderr);
+    run(&["verify", &dir]).well();
+    let (_, lines) = json(&["log", &dir]);
+    assert!(lines.iter().any(|line| line.to_string().contains("pruned")), "the mark says so");
+}

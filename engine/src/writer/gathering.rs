@@ -120,6 +120,11 @@ impl Building {
     pub(super) fn has_gathered(&self) -> bool {
         self.open.entries > 0 || !self.full.is_empty()
     }
+
+    /// Whether the state is that of the newest durable entry, and nobody is about to change that.
+    pub(super) fn is_at_rest(&self) -> bool {
+        !self.leading && !self.has_gathered() && self.durable == self.state.seq
+    }
 }
 
 impl OpenGroup {
@@ -196,6 +201,7 @@ impl Writer {
     }
 
     pub(super) fn flush_keeping_lost(&self) -> Result<(), Error> {
+        self.check_process().map_err(|forked| forked.to_error())?;
         loop {
             let mut building = self.building.lock();
             if let Some(poison) = &building.poison {
@@ -292,6 +298,10 @@ impl Writer {
     }
 
     pub(super) fn enter(&self) -> Result<MutexGuard<'_, Building>, Error> {
+        if self.durability == Durability::Immediate {
+            // Buffered entries are asked about when they are written: the question costs as much as a tenth of one.
+            self.check_process().map_err(|forked| forked.to_error())?;
+        }
         let mut building = self.building.lock();
         if let Some(poison) = &building.poison {
             return Err(poison.to_error());

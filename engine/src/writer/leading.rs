@@ -128,6 +128,10 @@ impl Writer {
         building.led = Some(Arc::clone(&taken.group));
         drop(building);
 
+        if let Err(forked) = self.check_process() {
+            self.fail(taken, forked);
+            return;
+        }
         let written = self.write(&mut taken, synced);
         let outcome = match written {
             Ok(()) => {
@@ -139,12 +143,17 @@ impl Writer {
         self.fail(taken, outcome);
     }
 
-    fn write(&self, taken: &mut TakenGroup, synced: Seq) -> Result<(), Failed> {
-        if std::process::id() != self.process {
-            let source =
-                std::io::Error::other("this process was forked from the one that opened the history");
-            return Err(Failed::write("write", "", 0)(source));
+    /// A child of the process that opened the history has no business with its files, and its copy of the state is of no
+    /// use to anybody.
+    pub(super) fn check_process(&self) -> Result<(), Failure> {
+        if std::process::id() == self.process {
+            Ok(())
+        } else {
+            Err(Failure::Forked { opened_by: self.process })
         }
+    }
+
+    fn write(&self, taken: &mut TakenGroup, synced: Seq) -> Result<(), Failed> {
         let _entered = telemetry::enter(Phase::Sync);
         let mut segment = self.segment.lock();
         let Beginning { reason, seq, chain, log_time } = taken.beginning;
@@ -189,6 +198,9 @@ impl Writer {
         building.leading = false;
         building.reason = SegmentReason::Full;
         building.waiting_bytes = building.waiting_bytes.saturating_sub(payload_bytes);
+        // Perhaps nobody comes after this group; the checkpoint that was under way when it was taken may be done by now.
+        let checkpoint = checkpoint
+            .or_else(|| building.is_at_rest().then(|| self.checkpoint_if_due(&building.state)).flatten());
         let outcome = Ok(());
         drop(building);
         // Members are woken when they find the lock free. Until then `led` stays what it is, so that whoever flushes returns
@@ -199,8 +211,8 @@ impl Writer {
         group.tell(&outcome);
         drop(done);
         self.tend();
-        if let (Some(state), Some(act)) = (checkpoint, self.on_checkpoint_due.get()) {
-            act(state);
+        if let Some(state) = checkpoint {
+            self.checkpoint_soon(state);
         }
     }
 
@@ -262,7 +274,7 @@ impl Writer {
         let checkpoints =
             held.full.iter().any(|full| full.checkpoint.is_some()) || taken.checkpoint.is_some();
         if checkpoints {
-            self.checkpoint.lock().under_way = false;
+            self.checkpoint_not_taken();
         }
         let mut groups = vec![open.group, taken.group];
         groups.extend(held.full.drain(..).map(|full| full.group));

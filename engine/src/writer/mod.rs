@@ -72,7 +72,7 @@ pub(crate) struct Writer {
     appended_bytes: AtomicU64,
     syncs: AtomicU64,
     checkpoint: Mutex<CheckpointDue>,
-    on_checkpoint_due: OnceLock<Box<dyn Fn(State) + Send + Sync>>,
+    on_checkpoint_due: OnceLock<Box<dyn Fn() + Send + Sync>>,
     on_segment_full: OnceLock<Box<dyn Fn() + Send + Sync>>,
     on_closed: OnceLock<Box<dyn Fn() + Send + Sync>>,
     /// Reads the state back from the files, where it was not kept.
@@ -158,14 +158,7 @@ impl Writer {
             log_bytes: AtomicU64::new(log_bytes),
             appended_bytes: AtomicU64::new(log_bytes),
             syncs: AtomicU64::new(0),
-            checkpoint: Mutex::new(CheckpointDue {
-                last_seq: start.last_checkpoint.0,
-                kept: start.last_checkpoint.0,
-                rolling: None,
-                kept_at: log_bytes,
-                kept_bytes: start.last_checkpoint.1,
-                under_way: false,
-            }),
+            checkpoint: Mutex::new(CheckpointDue::after(start.last_checkpoint, log_bytes)),
             on_checkpoint_due: OnceLock::new(),
             on_segment_full: OnceLock::new(),
             on_closed: OnceLock::new(),
@@ -188,7 +181,7 @@ impl Writer {
     }
 
     /// Says what is done, on the thread that made an entry durable, when a checkpoint is due.
-    pub(crate) fn when_checkpoint_due(&self, act: impl Fn(State) + Send + Sync + 'static) {
+    pub(crate) fn when_checkpoint_due(&self, act: impl Fn() + Send + Sync + 'static) {
         let _ = self.on_checkpoint_due.set(Box::new(act));
     }
 

@@ -1,5 +1,6 @@
 //! What is done beside the append path, and closing.
 
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -9,62 +10,167 @@ use super::Writer;
 use crate::Error;
 use crate::active_segment::{Beginning, fill_new};
 
+/// How many components the flows of states that wait for their checkpoint may have together: each takes memory of its own
+/// for what changes behind it.
+const WAITING_COMPONENTS_MAX: usize = 1 << 15;
+/// How many states may wait, however small.
+const WAITING_MAX: usize = 8;
+
 /// When the next checkpoint is due.
+#[derive(Default)]
 pub(super) struct CheckpointDue {
     /// The newest one, kept or not.
-    pub(super) last_seq: Seq,
-    /// The newest one that is kept, its bytes, and how much had been appended then.
-    pub(super) kept: Seq,
-    pub(super) kept_bytes: u64,
-    pub(super) kept_at: u64,
+    last_seq: Seq,
+    /// The newest state that was taken for one, written or not.
+    taken: Seq,
+    /// The newest one that is kept, and its bytes.
+    kept: Seq,
+    kept_bytes: u64,
+    /// How much had been appended when its state was taken; or that of the one being written, where it is to be kept.
+    kept_at: u64,
     /// The one that the next one replaces.
-    pub(super) rolling: Option<Seq>,
-    pub(super) under_way: bool,
+    rolling: Option<Seq>,
+    /// States that wait to be written, oldest first. While one is written, only those of checkpoints that stay wait.
+    waiting: VecDeque<Waiting>,
+    /// The one that is being written, or was last.
+    writing: Seq,
+    under_way: bool,
+}
+
+struct Waiting {
+    state: State,
+    /// How much had been appended when it was taken.
+    appended: u64,
 }
 
 /// What is to become of a checkpoint that is due.
 pub(crate) struct CheckpointPlan {
+    pub(crate) state: State,
     /// Whether it stays; otherwise the next one takes its place.
-    pub(crate) keep: bool,
+    keep: bool,
     /// The one whose pages it may share.
     pub(crate) basis: Seq,
     /// The one that goes once it is written.
     pub(crate) replaces: Option<Seq>,
 }
 
+impl CheckpointDue {
+    /// Where the newest checkpoint is this one, of so many bytes, and the log has so many.
+    pub(super) fn after((seq, bytes): (Seq, u64), log_bytes: u64) -> Self {
+        let (last_seq, taken, kept) = (seq, seq, seq);
+        Self { last_seq, taken, kept, kept_bytes: bytes, kept_at: log_bytes, ..Self::default() }
+    }
+
+    /// Bytes of log that are worth a checkpoint that stays: as many as one has itself, times a factor. Between those one
+    /// follows the head, so that opening is quick.
+    fn worth(&self, percent: u64) -> u64 {
+        self.kept_bytes.saturating_mul(percent) / 100
+    }
+
+    /// Whether a state that is taken now seems worth waiting until those before it are written.
+    fn is_worth_waiting(&self, appended: u64, percent: u64) -> bool {
+        let before = self.waiting.back().map_or(self.kept_at, |waiting| waiting.appended);
+        appended.saturating_sub(before) >= self.worth(percent) && self.has_room()
+    }
+
+    /// The newest version that there is a checkpoint of, or will be.
+    fn foreseen(&self) -> Seq {
+        self.waiting.back().map_or(self.writing.max(self.last_seq), |waiting| waiting.state.seq)
+    }
+
+    fn has_room(&self) -> bool {
+        let components: usize = self.waiting.iter().map(|waiting| waiting.state.flow.len()).sum();
+        self.waiting.len() < WAITING_MAX && (self.waiting.is_empty() || components < WAITING_COMPONENTS_MAX)
+    }
+}
+
 impl Writer {
+    /// The state, where it is one to make a checkpoint of once it is written.
     pub(super) fn checkpoint_if_due(&self, state: &State) -> Option<State> {
         let mut due = self.checkpoint.lock();
-        let entries = state.seq.0.saturating_sub(due.last_seq.0);
-        let is_due = !due.under_way
-            && self.appended_bytes() >= self.tuning.derive_from_bytes
-            && entries >= self.tuning.checkpoint_entries;
-        if !is_due || self.on_checkpoint_due.get().is_none() {
+        let entries = state.seq.0.saturating_sub(due.taken.0);
+        let appended = self.appended_bytes();
+        let is_due = entries >= self.tuning.checkpoint_entries
+            && appended >= self.tuning.derive_from_bytes
+            && self.on_checkpoint_due.get().is_some();
+        let percent = self.tuning.checkpoint_bytes_percent;
+        if !is_due || (due.under_way && !due.is_worth_waiting(appended, percent)) {
             return None;
         }
-        due.under_way = true;
+        due.taken = state.seq;
         Some(state.clone())
     }
 
-    /// What is to become of the checkpoint that is written now. So many bytes of log are worth one that stays as it has
-    /// bytes itself, times a factor; between those one follows the head, so that opening is quick.
-    pub(crate) fn plan_checkpoint(&self) -> CheckpointPlan {
-        let due = self.checkpoint.lock();
-        let bytes = self.appended_bytes().saturating_sub(due.kept_at);
-        let worth = due.kept_bytes.saturating_mul(self.tuning.checkpoint_bytes_percent) / 100;
-        CheckpointPlan { keep: bytes >= worth, basis: due.kept, replaces: due.rolling }
+    /// Has a checkpoint made of a state that is durable.
+    pub(super) fn checkpoint_soon(&self, state: State) {
+        let Some(act) = self.on_checkpoint_due.get() else { return };
+        if self.let_wait(&mut self.checkpoint.lock(), state) {
+            act();
+        }
     }
 
-    /// Notes that a checkpoint was written, or that it could not be.
-    pub(crate) fn checkpoint_done(&self, plan: &CheckpointPlan, written: Option<(Seq, u64)>) {
+    /// Lets a state wait for its checkpoint; says whether nobody makes any yet.
+    fn let_wait(&self, due: &mut CheckpointDue, state: State) -> bool {
+        let appended = self.appended_bytes();
+        if due.under_way && !due.is_worth_waiting(appended, self.tuning.checkpoint_bytes_percent) {
+            // Of those that follow the head, only the newest is worth anything.
+            due.taken = due.foreseen();
+            return false;
+        }
+        due.taken = due.taken.max(state.seq);
+        due.waiting.push_back(Waiting { state, appended });
+        !std::mem::replace(&mut due.under_way, true)
+    }
+
+    /// What was to be written was not: what was taken of it is forgotten.
+    pub(super) fn checkpoint_not_taken(&self) {
+        let mut due = self.checkpoint.lock();
+        due.taken = due.foreseen();
+    }
+
+    /// The checkpoint to write now.
+    pub(crate) fn next_checkpoint(&self) -> Option<CheckpointPlan> {
+        let mut due = self.checkpoint.lock();
+        let worth = due.worth(self.tuning.checkpoint_bytes_percent);
+        loop {
+            let Waiting { state, appended } = due.waiting.pop_front()?;
+            let keep = appended.saturating_sub(due.kept_at) >= worth;
+            // What a checkpoint takes was not known when it was taken: one that does not stay gives way to a newer one.
+            if keep || due.waiting.is_empty() {
+                due.writing = state.seq;
+                let (basis, replaces) = (due.kept, due.rolling);
+                if keep {
+                    due.kept_at = appended;
+                }
+                return Some(CheckpointPlan { state, keep, basis, replaces });
+            }
+        }
+    }
+
+    /// Notes that a checkpoint was written, or that it could not be; says whether another is due by now.
+    pub(crate) fn checkpoint_done(&self, plan: &CheckpointPlan, bytes: Option<u64>) -> bool {
+        // With the writer held, so that whoever writes on either is seen here or sees that nobody makes any.
+        let building = self.building.lock();
         let mut due = self.checkpoint.lock();
         due.under_way = false;
-        let Some((seq, bytes)) = written else { return };
-        due.last_seq = seq;
-        due.rolling = (!plan.keep).then_some(seq);
+        let Some(bytes) = bytes else {
+            // It is tried again with the next group, not at once.
+            due.waiting.clear();
+            due.writing = due.last_seq;
+            due.taken = due.last_seq;
+            return false;
+        };
+        due.last_seq = plan.state.seq;
+        due.rolling = (!plan.keep).then_some(plan.state.seq);
         if plan.keep {
-            (due.kept, due.kept_bytes, due.kept_at) = (seq, bytes, self.appended_bytes());
+            (due.kept, due.kept_bytes) = (plan.state.seq, bytes);
         }
+        let behind = building.state.seq.0.saturating_sub(due.taken.0);
+        if due.waiting.is_empty() && building.is_at_rest() && behind >= self.tuning.checkpoint_entries {
+            self.let_wait(&mut due, building.state.clone());
+        }
+        due.under_way = !due.waiting.is_empty();
+        due.under_way
     }
 
     /// Makes the next segment ready, has full ones sealed, and writes a frame that vouches when nothing else was written
@@ -150,6 +256,10 @@ impl Writer {
             return self.flush();
         }
         drop(building);
+        if let Err(forked) = self.check_process() {
+            // The parent's files and threads are none of a child's.
+            return Err(forked.to_error());
+        }
         let flushed = self.flush();
         let building = self.building.lock();
         let poisoned = building.poison.is_some();
@@ -158,7 +268,7 @@ impl Writer {
         drop(building);
         self.background.finish();
         let mut result = flushed;
-        if !poisoned && dirty && result.is_ok() && std::process::id() == self.process {
+        if !poisoned && dirty && result.is_ok() {
             let mut segment = self.segment.lock();
             let mut frame = vec![0; FRAME_HEADER_BYTES];
             let beginning = || Beginning { reason, seq, chain, log_time };
