@@ -142,6 +142,7 @@ fn parts(mark: &Mark) -> (Option<u64>, Option<&str>) {
         Mark::Running { version } | Mark::Pin { version } | Mark::Unpin { version } => {
             (Some(version.0), None)
         }
+        Mark::Pruned { oldest, .. } => (Some(oldest.0), None),
         Mark::Label { name, version } => (Some(version.0), Some(name)),
         Mark::CheckIn { instance, version } => (Some(version.0), Some(instance)),
         Mark::Unlabel { name } => (None, Some(name)),
@@ -159,7 +160,8 @@ pub(crate) fn mark_in_words(mark: &Mark) -> String {
         words.push_str(&first_line(text));
     }
     if let Some(version) = version {
-        words.push_str(&format!(" = version {version}"));
+        let up_to = if matches!(mark, Mark::Pruned { .. }) { "up to" } else { "=" };
+        words.push_str(&format!(" {up_to} version {version}"));
     }
     words
 }

@@ -1,9 +1,10 @@
 //! What somebody may have meant: the name that is most like one that there is not.
 
-use flow_history::{FlowVersionId, History, Seq};
+use flow_history::{History, Seq};
 
 use crate::escape::escape;
 use crate::failure::{Exit, Failure};
+use crate::selector;
 
 /// How alike two names must be, from 0 to 1, for one to be offered for the other.
 const ALIKE: f32 = 0.6;
@@ -19,15 +20,19 @@ pub(crate) fn offered<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) 
     of(name, known).map(|nearest| format!("; there is `{}`", escape(nearest))).unwrap_or_default()
 }
 
-/// The version that changed a component last.
+/// The version that changed a component last; of one that none did that is kept, the oldest that is.
 ///
 /// # Errors
 /// [`Exit::NotFound`] where there never was such a component, with the nearest id of the newest version.
-pub(crate) fn last_change(history: &History, id: &str) -> Result<FlowVersionId, Failure> {
+pub(crate) fn last_change(history: &History, id: &str) -> Result<Seq, Failure> {
     if let Some(version) = history.last_change(id)? {
-        return Ok(version);
+        return Ok(version.seq());
     }
-    let components = history.at(history.version())?.components()?;
+    let view = history.at(history.version())?;
+    if view.component(id)?.is_some() {
+        return selector::oldest(history);
+    }
+    let components = view.components()?;
     let offered = offered(id, components.iter().map(|component| component.id.as_str()));
     let message = format!("there never was a component `{id}`{offered}");
     Err(Failure::new(Exit::NotFound, message)

@@ -1,6 +1,6 @@
 //! What a person writes to a version.
 
-use flow_history::{At, Error, FlowVersionId, History, Timestamp};
+use flow_history::{At, Error, FlowVersionId, History, Seq, Timestamp};
 
 use crate::failure::{Exit, Failure};
 use crate::{moment, nearest};
@@ -31,6 +31,15 @@ fn unknown_label(history: &History, label: String) -> Failure {
 /// Finds the newest version that was there at a time.
 pub(crate) fn find_time(history: &History, text: &str) -> Result<FlowVersionId, Failure> {
     Ok(history.find(At::Time(end(text)?))?)
+}
+
+/// The oldest version that is kept: 0, the empty flow, unless something was pruned.
+pub(crate) fn oldest(history: &History) -> Result<Seq, Failure> {
+    match history.find(Seq::ZERO) {
+        Ok(version) => Ok(version.seq()),
+        Err(Error::Pruned { oldest }) => Ok(oldest),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Reads a time; of a day, a minute or a second it is the end.

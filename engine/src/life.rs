@@ -134,7 +134,12 @@ impl History {
             match intervals.last_mut() {
                 Some(last) if !holds_now => (last.until, last.until_time) = (Some(version), Some(time)),
                 _ if holds_now => {
-                    intervals.push(Interval { from: version, from_time: time, until: None, until_time: None })
+                    intervals.push(Interval {
+                        from: version,
+                        from_time: time,
+                        until: None,
+                        until_time: None,
+                    });
                 }
                 _ => {}
             }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use flow_history::{Applied, Difference, History, Plan, Seq};
+use flow_history::{Applied, Difference, Error, History, Plan, Seq};
 use flow_history_formats::node_red::{Layout, to_document};
 use serde::Serialize;
 
@@ -183,8 +183,11 @@ pub(crate) fn write_document(path: &Path, document: &str) -> Result<(), Failure>
 
 /// A version and who made it: `version 9, by bob at 15:10: Clean up`.
 pub(crate) fn in_words(history: &History, seq: Seq, zone: Zone) -> Result<String, Failure> {
-    let Some(line) = history.log().from(seq).to(seq).next().transpose()? else {
-        return Ok(format!("version {seq}"));
+    let line = match history.log().from(seq).to(seq).next() {
+        Some(Ok(line)) => line,
+        // The oldest version that is kept has no entry any more.
+        None | Some(Err(Error::Pruned { .. })) => return Ok(format!("version {seq}")),
+        Some(Err(error)) => return Err(error.into()),
     };
     let by = &line.entry.header;
     let time = moment::shown(by.log_time, zone);

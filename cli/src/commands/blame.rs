@@ -42,10 +42,11 @@ struct BlameLine<'b> {
     component: &'b str,
     field: &'b str,
     value: Json<'b>,
-    version: u64,
-    version_id: String,
-    author: JsonAuthor<'b>,
-    log_time: String,
+    /// Null where it was pruned, as all that follows.
+    version: Option<u64>,
+    version_id: Option<String>,
+    author: Option<JsonAuthor<'b>>,
+    log_time: Option<String>,
 }
 
 impl Blame {
@@ -54,32 +55,36 @@ impl Blame {
         let changed = nearest::last_change(&history, &self.component)?;
         let view = history.at(history.version())?;
         let Some(component) = view.component(&self.component)? else {
-            return Err(nearest::gone(&self.component, changed.seq()));
+            return Err(nearest::gone(&self.component, changed));
         };
         let secrets = Names::new([view]).secrets()?;
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        for told in history.blame(&self.component)? {
-            let value = secrets.hide_value(&component.kind, &told.field, &told.value);
+        let told = history.blame(&self.component)?;
+        for (field, value) in component.fields.iter() {
+            let value = secrets.hide_value(&component.kind, field, value);
+            // Who gave it its value may have been pruned; nobody else did since.
+            let by = told.iter().find(|told| told.field == *field);
             if out.json() {
                 out.json_line(&BlameLine {
                     r#type: "blame",
                     component: &self.component,
-                    field: &told.field,
+                    field,
                     value: Json(&value),
-                    version: told.version.seq().0,
-                    version_id: told.version.to_string(),
-                    author: JsonAuthor::of(&told.author),
-                    log_time: moment::rfc3339(told.log_time),
+                    version: by.map(|by| by.version.seq().0),
+                    version_id: by.map(|by| by.version.to_string()),
+                    author: by.map(|by| JsonAuthor::of(&by.author)),
+                    log_time: by.map(|by| moment::rfc3339(by.log_time)),
                 })?;
                 continue;
             }
+            let version = by.map_or("pruned".to_owned(), |by| format!("version {}", by.version.seq()));
             table.add_row([
-                first_line(&told.field),
+                first_line(field),
                 short_to(&value, VALUE_CHARACTERS),
-                format!("version {}", told.version.seq()),
-                moment::shown(told.log_time, out.zone()),
-                first_line(&told.author.name),
+                version,
+                by.map(|by| moment::shown(by.log_time, out.zone())).unwrap_or_default(),
+                by.map(|by| first_line(&by.author.name)).unwrap_or_default(),
             ]);
         }
         if !out.json() {

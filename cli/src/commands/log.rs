@@ -76,10 +76,11 @@ impl Log {
         let after = self.after.as_deref().map(|after| selector::find(&history, after)).transpose()?;
         let after = after.map(|version| version.seq().0);
         let newest_first = self.newest_first;
-        let mut listed = Listed { newest_first, ..Listed::all(&history, &self.conditions) };
+        let mut listed = Listed { newest_first, ..Listed::all(&history, &self.conditions)? };
+        let oldest = listed.first;
         match (after, self.limit) {
             (Some(after), _) if newest_first => listed.last = after.saturating_sub(1),
-            (Some(after), _) => listed.first = after.saturating_add(1),
+            (Some(after), _) => listed.first = after.saturating_add(1).max(oldest),
             // The newest of them, and the oldest of these first: where they begin has to be found.
             (None, Some(limit)) if !newest_first => listed.first = listed.first_of_newest(limit)?,
             _ => {}
@@ -96,7 +97,7 @@ impl Log {
         }
         match ends {
             Some(ends) if count == limit => {
-                self.next(ends, after.is_some(), history.version().seq().0, out)?
+                self.next(ends, after.is_some(), (oldest, history.version().seq().0), out)?;
             }
             None if limit > 0 && !(self.conditions.is_empty() && after.is_none()) => {
                 out.note(&format!("no version fits; the newest is {}", history.version().seq()));
@@ -111,7 +112,7 @@ impl Log {
         &self,
         (begin, end): (u64, u64),
         goes_on: bool,
-        head: u64,
+        (oldest, newest): (u64, u64),
         out: &mut Output,
     ) -> Result<(), Failure> {
         // The newest few are listed the oldest first; what is left to list lies before them.
@@ -120,7 +121,7 @@ impl Log {
             (false, true) => (end, true),
             (false, false) => (begin, false),
         };
-        if after <= 1 && !forwards || after >= head && forwards {
+        if after <= oldest && !forwards || after >= newest && forwards {
             return Ok(());
         }
         let mut words = self.conditions.words();
@@ -141,7 +142,7 @@ impl Log {
 /// Prints all entries, the oldest first.
 pub(crate) fn print(history: &History, out: &mut Output) -> Result<(), Failure> {
     let none = Conditions::default();
-    let listed = Listed::all(history, &none);
+    let listed = Listed::all(history, &none)?;
     let digits = listed.digits();
     for line in listed.lines(u64::MAX)? {
         let (line, counts) = line?;
@@ -151,8 +152,10 @@ pub(crate) fn print(history: &History, out: &mut Output) -> Result<(), Failure> 
 }
 
 impl<'l> Listed<'l> {
-    fn all(history: &'l History, conditions: &'l Conditions) -> Self {
-        Self { history, conditions, first: 1, last: history.version().seq().0, newest_first: false }
+    /// All that are kept.
+    fn all(history: &'l History, conditions: &'l Conditions) -> Result<Self, Failure> {
+        let (first, last) = (selector::oldest(history)?.0.saturating_add(1), history.version().seq().0);
+        Ok(Self { history, conditions, first, last, newest_first: false })
     }
 
     /// Digits of the largest number.
@@ -163,7 +166,7 @@ impl<'l> Listed<'l> {
     /// Where the newest so many begin.
     fn first_of_newest(&self, limit: u64) -> Result<u64, Failure> {
         if self.conditions.is_empty() {
-            return Ok(self.last.saturating_sub(limit) + 1);
+            return Ok((self.last.saturating_sub(limit) + 1).max(self.first));
         }
         let entries = self.conditions.ask(self.history)?.to(Seq(self.last)).newest_first();
         let mut first = self.last + 1;

@@ -10,7 +10,7 @@ use crate::comparison::{Comparison, Relation};
 use crate::failure::{Exit, Failure};
 use crate::names::Names;
 use crate::output::{NUMBER, Output, paint};
-use crate::{moment, nearest, opening};
+use crate::{moment, nearest, opening, selector};
 
 /// List the versions, and the times, during which a field of a component held what is asked
 ///
@@ -77,15 +77,16 @@ impl When {
     fn must_be_askable(&self, history: &History, comparison: &Comparison) -> Result<(), Failure> {
         let changed = nearest::last_change(history, &self.component)?;
         // Where the last change removed it, it is in the version before.
-        let before = changed.seq().previous().unwrap_or_default();
+        let before = changed.previous().unwrap_or_default().max(selector::oldest(history)?);
         let mut views = vec![history.at(changed)?, history.at(before)?];
         let mut latest = None;
         for view in &views {
             latest = latest.or(view.component(&self.component)?);
         }
-        let ever = history.entries().component(&self.component).field(&self.field).next().transpose()?;
         let Some(component) = latest else { return Ok(()) };
-        if ever.is_none() && self.relation != Relation::Absent {
+        let mut setting = history.entries().component(&self.component).field(&self.field);
+        let ever = component.get(&self.field).is_some() || setting.next().transpose()?.is_some();
+        if !ever && self.relation != Relation::Absent {
             let offered =
                 nearest::offered(&self.field, component.fields.iter().map(|(name, _)| name.as_str()));
             let message =

@@ -4,7 +4,7 @@
 //! The program is asked on a small history with two authors, a group, a removal and an undo, in which every answer can be
 //! told by hand; its times are those of the run, so that nothing depends on a clock.
 
-use flow_history::{Author, Component, FlowVersionId, Order, Scope};
+use flow_history::{Author, Component, FlowVersionId, LiveStamps, Options, Order, Scope, Tuning};
 use serde_json::Value;
 
 use crate::fixture::{json, open, place, pump, run};
@@ -220,6 +220,52 @@ fn a_backup_of_a_history_that_is_written_is_a_history() {
     let other = format!("{to}-other");
     let text = run(&["backup", &dir, &other]).well().stdout;
     assert!(text.contains("holds version 8") && text.contains(&ids[7].to_string()), "{text}");
+}
+
+#[test]
+fn what_was_pruned_is_passed_over_and_the_oldest_that_is_kept_is_named() {
+    let (_keep, dir) = place();
+    let history = Options::new().tuning(Tuning::hostile()).open(&dir).unwrap();
+    let alice = Author::user("alice");
+    let pump = Component::new("pump-1", "processor").field("name", "Pump").field("rate", 0);
+    history.change(&alice, "add").add(pump).append().unwrap();
+    history.change(&alice, "add").add(Component::new("tank", "processor").field("size", 1)).append().unwrap();
+    for rate in 1..=100 {
+        history.change(&alice, &"tune it ".repeat(20)).set("pump-1", "rate", rate).append().unwrap();
+    }
+    history.running(&alice, 102).unwrap();
+    history.prune(&alice, 90, &LiveStamps::GiveUp).unwrap();
+    history.close().unwrap();
+
+    let (ran, log) = json(&["log", &dir]);
+    ran.well();
+    let (listed, oldest) = (seqs(&log), seqs(&log)[0] - 1);
+    assert!(oldest > 1 && listed.is_sorted() && *listed.last().unwrap() == 104, "{listed:?}");
+    assert_eq!(log.last().unwrap()["mark"]["version"], oldest);
+    for conditions in [vec!["--author", "alice"], vec!["--newest-first"], vec!["--limit", "1000"]] {
+        let (ran, lines) = json(&[&["log", &dir], conditions.as_slice()].concat());
+        ran.well();
+        assert_eq!(seqs(&lines).len(), listed.len(), "{conditions:?}");
+    }
+    let count = listed.len().to_string();
+    let (_, lines) = json(&["log", &dir, "--newest-first", "--limit", &count]);
+    assert!(lines.iter().all(|line| line["type"] == "entry"), "nothing comes behind the oldest");
+    for question in [&["at", &dir, "1"][..], &["log", &dir, "--after", "1"], &["show", &dir, "1"]] {
+        let said = run(question).failed(5).stderr;
+        assert!(said.contains(&format!("the oldest kept is {oldest}")), "{said}");
+    }
+    // Who gave these fields their values is not known any more, and nobody else is said to have.
+    let (ran, lines) = json(&["blame", &dir, "pump-1"]);
+    ran.well();
+    assert_eq!((&lines[0]["field"], &lines[0]["version"]), (&"name".into(), &Value::Null));
+    assert_eq!((&lines[1]["field"], &lines[1]["version"]), (&"rate".into(), &102.into()));
+    let text = run(&["blame", &dir, "tank"]).well().stdout;
+    assert!(text.contains("size") && text.contains("pruned"), "{text}");
+    let (ran, lines) = json(&["when", &dir, "pump-1", "rate", ">", "95"]);
+    ran.well();
+    assert_eq!((&lines[0]["from"], &lines[0]["until"]), (&98.into(), &Value::Null));
+    let (_, lines) = json(&["running", &dir, "2999-01-01"]);
+    assert_eq!((&lines[0]["version"], &lines[0]["saved"]), (&102.into(), &104.into()));
 }
 
 #[test]
