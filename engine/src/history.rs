@@ -112,8 +112,10 @@ impl History {
             Writer::new(storage, Arc::clone(&options.clock), settings, Arc::clone(&published), start);
         checkpoint_when_due(&writer, &files, options.tuning.checkpoints_kept);
         seal_when_full(&writer, &files, options.tuning.seal_bytes_min);
-        // What a process that was killed left raw is sealed now.
-        writer.seal_soon();
+        if files.log()?.segments().iter().rev().skip(1).any(|segment| segment.sealed.is_none()) {
+            // What a process that was killed left raw is sealed now.
+            writer.seal_soon();
+        }
         let read = Arc::clone(&files);
         writer.when_state_is_lost(move || recovery::read_end(&read, None).map(|end| end.state));
         let shared = Shared {

@@ -106,7 +106,7 @@ impl History {
     }
 
     /// The versions during which a field of a component held what is asked, oldest first: "which stamps ran under the bad
-    /// value". A component that is not there, and a field that is absent, is asked about as `None`.
+    /// value". A component that is not there, and a field that is absent, is asked about as `None`; so is all of version 0.
     ///
     /// # Errors
     /// [`Error::Damaged`] and [`Error::Io`].
@@ -120,7 +120,14 @@ impl History {
         let files = self.files();
         let oldest = self.oldest()?;
         let mut intervals: Vec<Interval> = Vec::new();
-        let mut held = false;
+        // What held at the oldest version that is kept, which is version 0 where nothing was pruned.
+        let begin = self.at(oldest.previous().unwrap_or_default())?;
+        let at_first = begin.component(id)?;
+        let mut held = holds(at_first.as_ref().and_then(|component| component.get(field)));
+        if held {
+            let (from, from_time) = (begin.version(), begin.log_time());
+            intervals.push(Interval { from, from_time, until: None, until_time: None });
+        }
         for seq in touching(files, &index, id, (oldest, index.last_seq()), false)? {
             let past = Past::new(files, Arc::clone(&index), seq);
             let component = past.component(id).map_err(|error| files.log_error(error))?;

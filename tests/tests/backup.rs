@@ -96,6 +96,9 @@ fn a_plain_copy_of_a_live_directory_opens_as_a_beginning_or_says_what_is_missing
     let history = begin(&live);
     let done = Arc::new(AtomicBool::new(false));
     let writer = write_until(&history, &done);
+    while history.version().seq() < Seq(60) {
+        thread::sleep(std::time::Duration::from_millis(1));
+    }
     let (mut opened, mut refused) = (0, 0);
     for round in 0..30 {
         let to = dir.path().join(format!("plain-{round}"));
@@ -129,5 +132,4 @@ fn a_plain_copy_of_a_live_directory_opens_as_a_beginning_or_says_what_is_missing
     done.store(true, Ordering::Relaxed);
     writer.join().unwrap();
     eprintln!("plain copies: {opened} opened, {refused} said what is missing");
-    assert!(history.version().seq() > Seq(30));
 }

@@ -224,26 +224,26 @@ fn a_power_cut_in_the_middle_of_pruning_leaves_all_of_it_or_what_was_to_be_kept(
         Disk::of(storage.files())
     };
     let disk = SimDisk::new(start.clone());
-    let open_on = |storage: Arc<dyn flow_history::Storage>| {
+    let open_on = |storage: Arc<dyn flow_history::Storage>, seed: u64| {
         Options::new()
             .tuning(Tuning::hostile())
-            .clock(SeededClock::new(5))
+            .clock(SeededClock::new(seed))
             .open_storage(storage)
             .map_err(|error| error.to_string())
     };
-    let history = open_on(Arc::new(disk.clone())).unwrap();
+    let history = open_on(Arc::new(disk.clone()), 5).unwrap();
     let truth = hashes(&history, 0);
     let oldest = history.prune(&Author::operator("olga"), 100, &LiveStamps::GiveUp).unwrap().oldest.seq();
     history.close().unwrap();
 
-    let (mut image, mut images, mut pruned, mut whole) = (start, 0, 0, 0);
+    let (mut image, mut images, mut pruned, mut whole) = (start, 0_u64, 0, 0);
     let seeds = if flow_history_tests::is_nightly() { 40 } else { 4 };
     for step in disk.steps() {
         image.take(&step).unwrap();
         for seed in 0..seeds {
             let files = image.lose_power(seed);
             let storage = MemoryStorage::with_files(files);
-            let history = open_on(Arc::new(storage.clone())).unwrap();
+            let history = open_on(Arc::new(storage.clone()), 1_000 + images).unwrap();
             let begins = history.log().next().unwrap().unwrap().entry.seq.previous().unwrap();
             assert!(
                 begins == Seq::ZERO || begins == oldest,
