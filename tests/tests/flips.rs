@@ -299,8 +299,8 @@ fn a_file_that_is_missing_swapped_or_of_another_history_is_an_error() {
     }
     // A second life of a segment's number: the next one, again.
     let last = segments.last().unwrap();
-    let number: u64 = last["segment-".len()..].trim_end_matches(".raw").parse().unwrap();
-    let next = format!("segment-{:010}.raw", number + 1);
+    let (number, ending) = last["segment-".len()..].split_once('.').unwrap();
+    let next = format!("segment-{:010}.{ending}", number.parse::<u64>().unwrap() + 1);
     let mut files = truth.files.clone();
     files.insert(next.clone(), truth.files[**last].clone());
     tally.add(|| format!("{last} again as {next}"), &next, look(&files, &truth, &[next.as_str()]));
