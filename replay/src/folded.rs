@@ -182,7 +182,7 @@ impl Folded {
         for _ in 0..parts.integer(Ints::Fields)? {
             fields.push((self.name(parts, Ints::AddField)?, self.value(parts)?));
         }
-        component.fields = fields.into_iter().collect::<Map>();
+        component.fields = Map::of_distinct(fields).ok_or(Broken("a field comes twice"))?;
         let found = self.flow.slot(&component.id);
         let slot = again.checked_sub(1).map(Slot);
         self.apply_found(&Operation::Add { component: Arc::new(component), slot }, found)

@@ -13,6 +13,8 @@ use crate::active_segment::{Beginning, fill_new};
 /// How many components the flows of states that wait for their checkpoint may have together: each takes memory of its own
 /// for what changes behind it.
 const WAITING_COMPONENTS_MAX: usize = 1 << 15;
+/// About what a component takes in a checkpoint.
+const COMPONENT_BYTES: u64 = 128;
 /// How many states may wait, however small.
 const WAITING_MAX: usize = 8;
 
@@ -64,7 +66,12 @@ impl CheckpointDue {
     /// Bytes of log that are worth a checkpoint that stays: as many as one has itself, times a factor. Between those one
     /// follows the head, so that opening is quick.
     fn worth(&self, percent: u64) -> u64 {
-        self.kept_bytes.saturating_mul(percent) / 100
+        let bytes = match self.waiting.back() {
+            // Until one is written, what it takes is a guess.
+            Some(waiting) if self.kept_bytes == 0 => waiting.state.flow.len() as u64 * COMPONENT_BYTES,
+            _ => self.kept_bytes,
+        };
+        bytes.saturating_mul(percent) / 100
     }
 
     /// Whether a state that is taken now seems worth waiting until those before it are written.
@@ -134,7 +141,7 @@ impl Writer {
         let worth = due.worth(self.tuning.checkpoint_bytes_percent);
         loop {
             let Waiting { state, appended } = due.waiting.pop_front()?;
-            let keep = appended.saturating_sub(due.kept_at) >= worth;
+            let keep = due.kept == Seq::ZERO || appended.saturating_sub(due.kept_at) >= worth;
             // What a checkpoint takes was not known when it was taken: one that does not stay gives way to a newer one.
             if keep || due.waiting.is_empty() {
                 due.writing = state.seq;
