@@ -6,8 +6,8 @@ use std::sync::Arc;
 use flow_history_flow::{Component, Name, Operation, Slot, Value};
 use flow_history_replay::{Author, Body, Entry, FlowVersionId, LogIndex, Mark, Seq, Timestamp};
 
-use crate::entries::touching;
 use crate::past::Past;
+use crate::touching::Touching;
 use crate::{Error, History};
 
 /// Who gave a field the value that it has.
@@ -121,7 +121,8 @@ impl History {
         let oldest = self.oldest()?;
         let mut intervals: Vec<Interval> = Vec::new();
         let mut held = false;
-        for seq in touching(files, &index, id, (oldest, index.last_seq()), false)? {
+        for seq in Touching::new(&index, id, (oldest, index.last_seq()), None) {
+            let seq = seq.map_err(|error| files.log_error(error))?;
             let past = Past::new(files, Arc::clone(&index), seq);
             let component = past.component(id).map_err(|error| files.log_error(error))?;
             let holds_now = holds(component.as_ref().and_then(|component| component.get(field)));
@@ -134,7 +135,12 @@ impl History {
             match intervals.last_mut() {
                 Some(last) if !holds_now => (last.until, last.until_time) = (Some(version), Some(time)),
                 _ if holds_now => {
-                    intervals.push(Interval { from: version, from_time: time, until: None, until_time: None })
+                    intervals.push(Interval {
+                        from: version,
+                        from_time: time,
+                        until: None,
+                        until_time: None,
+                    });
                 }
                 _ => {}
             }
