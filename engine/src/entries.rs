@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use flow_history_flow::{ComponentId, Operation};
-use flow_history_replay::{Body, Entry, Intent, LogIndex, Seq, Timestamp};
+use flow_history_replay::{Body, Entry, Intent, LogError, LogIndex, Seq, Timestamp};
 
-use crate::files::Files;
 use crate::past::Past;
 use crate::selector::At;
+use crate::touching::Touching;
 use crate::{Error, History};
 
 /// What kind of step an operation is.
@@ -73,7 +73,7 @@ struct Running {
     next: Seq,
     last: Seq,
     /// The entries that touched the component, where one was asked for.
-    touching: Option<std::vec::IntoIter<Seq>>,
+    touching: Option<Touching>,
 }
 
 impl History {
@@ -185,7 +185,10 @@ impl Entries {
             last = last.min(files.read(|log| log.seq_at_time(until))?);
         }
         let touching = match &asked.component {
-            Some(id) => Some(touching(files, &index, id, (next, last), asked.newest_first)?.into_iter()),
+            Some(id) if asked.newest_first => {
+                Some(Touching::new(&index, id, (next, last), Some(history.slot_at_head(id)?)))
+            }
+            Some(id) => Some(Touching::new(&index, id, (next, last), None)),
             None => None,
         };
         Ok(Running { index, next, last, touching })
@@ -199,6 +202,7 @@ impl Entries {
         loop {
             let Some(running) = &mut self.running else { return Ok(None) };
             let Some(seq) = running.next_seq(self.asked.newest_first) else { return Ok(None) };
+            let seq = seq.map_err(|error| files.log_error(error))?;
             let index = Arc::clone(&running.index);
             let entry = index.entry(seq).map_err(|error| files.log_error(error))?;
             let Some(entry) = entry else { return Ok(None) };
@@ -229,31 +233,7 @@ impl Entries {
     }
 }
 
-/// The entries that touched any component that had this id.
-pub(crate) fn touching(
-    files: &Files,
-    index: &LogIndex,
-    id: &str,
-    (first, last): (Seq, Seq),
-    newest_first: bool,
-) -> Result<Vec<Seq>, Error> {
-    let after = first.previous().unwrap_or_default();
-    let mut seqs = Vec::new();
-    for slot in index.slots_of(id) {
-        let slot = slot.map_err(|error| files.log_error(error))?;
-        for seq in index.touches(slot, after, last) {
-            seqs.push(seq.map_err(|error| files.log_error(error))?);
-        }
-    }
-    seqs.sort_unstable();
-    seqs.dedup();
-    if newest_first {
-        seqs.reverse();
-    }
-    Ok(seqs)
-}
-
-fn is_inside(past: &Past, id: &ComponentId, root: &str) -> Result<bool, flow_history_replay::LogError> {
+fn is_inside(past: &Past, id: &ComponentId, root: &str) -> Result<bool, LogError> {
     let mut at = Some(id.clone());
     // A flow has no cycle; the bound keeps this finite whatever a file says.
     for _ in 0..flow_history_flow::COMPONENTS_MAX {
@@ -267,7 +247,7 @@ fn is_inside(past: &Past, id: &ComponentId, root: &str) -> Result<bool, flow_his
 }
 
 impl Running {
-    fn next_seq(&mut self, newest_first: bool) -> Option<Seq> {
+    fn next_seq(&mut self, newest_first: bool) -> Option<Result<Seq, LogError>> {
         if let Some(touching) = &mut self.touching {
             return touching.next();
         }
@@ -279,7 +259,7 @@ impl Running {
             true => self.last = self.last.previous().unwrap_or_default(),
             false => self.next = self.next.next()?,
         }
-        Some(seq)
+        Some(Ok(seq))
     }
 }
 

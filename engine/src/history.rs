@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use flow_history_flow::{Difference, Flow};
+use flow_history_flow::{Difference, Flow, Slot};
 use flow_history_replay::{Author, Body, Ending, FlowVersionId, Intent, LogIndex, Mark, Seq, State};
 use parking_lot::Mutex;
 
@@ -645,6 +645,17 @@ impl History {
             }
         };
         View::whole(info.id, info.log_time, flow)
+    }
+
+    /// The slot of the component that has this id at the newest version.
+    pub(crate) fn slot_at_head(&self, id: &str) -> Result<Option<Slot>, Error> {
+        match &self.shared.role {
+            Role::Writer(writer) => Ok(writer.to_plan_on(|state| state.flow.slot(id))),
+            Role::Reader(head) => {
+                self.fresh_head()?;
+                Ok(head.lock().state.flow.slot(id))
+            }
+        }
     }
 
     /// The indexes of the log, as far as the newest version.

@@ -52,6 +52,7 @@ mod catalog; //        the redb file that finds things
 mod cache; //          what was read and may be asked for again
 mod files; //          reading: the state at any version
 mod past; //           a past version, piece by piece
+mod touching; //       the entries that touched a component
 mod entries; //        questions about entries
 mod life; //           what became of a component
 mod selector; //       ways to say which version

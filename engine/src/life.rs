@@ -6,8 +6,8 @@ use std::sync::Arc;
 use flow_history_flow::{Component, Name, Operation, Slot, Value};
 use flow_history_replay::{Author, Body, Entry, FlowVersionId, LogIndex, Mark, Seq, Timestamp};
 
-use crate::entries::touching;
 use crate::past::Past;
+use crate::touching::Touching;
 use crate::{Error, History};
 
 /// Who gave a field the value that it has.
@@ -128,7 +128,8 @@ impl History {
             let (from, from_time) = (begin.version(), begin.log_time());
             intervals.push(Interval { from, from_time, until: None, until_time: None });
         }
-        for seq in touching(files, &index, id, (oldest, index.last_seq()), false)? {
+        for seq in Touching::new(&index, id, (oldest, index.last_seq()), None) {
+            let seq = seq.map_err(|error| files.log_error(error))?;
             let past = Past::new(files, Arc::clone(&index), seq);
             let component = past.component(id).map_err(|error| files.log_error(error))?;
             let holds_now = holds(component.as_ref().and_then(|component| component.get(field)));

@@ -33,4 +33,5 @@ mod syncs; //         no acknowledgement before its sync
 mod frugality; //     an idle history costs a descriptor and little memory
 mod architecture; //  the sources keep the rules of the house
 mod sealed; //        sealed, a history is what it was raw, and its indexes say what folding says
+mod questions; //     what is answered without whole flows is what whole flows say
 mod golden; //        the format does not drift
