@@ -83,6 +83,7 @@ fn copy(files: &Files, version: FlowVersionId, to: &Arc<dyn Storage>) -> Result<
     let identity = Identity {
         last_segment: backup.last_segment,
         first_segment: backup.first_segment,
+        // Where the version itself was pruned meanwhile, the base alone is more than that.
         reaches: version.seq(),
         ..log.identity().clone()
     };
@@ -91,11 +92,26 @@ fn copy(files: &Files, version: FlowVersionId, to: &Arc<dyn Storage>) -> Result<
     backup.files += 1;
     backup.bytes += bytes.len() as u64;
 
-    let verified = verify(&Files::new(Arc::clone(to)))?;
-    if verified.head != version {
-        return Err(Error::Foreign { id: verified.head });
+    let checked = check(&Files::new(Arc::clone(to)), version);
+    if checked.is_err() {
+        // What a copy that failed leaves is no history.
+        let _ = to.remove(&FileName::Identity.to_string());
     }
-    Ok(Backup { version, files: backup.files, bytes: backup.bytes })
+    Ok(Backup { version: checked?, files: backup.files, bytes: backup.bytes })
+}
+
+/// Reads a copy back whole. It reaches the version that was durable, and more where its last segment was sealed meanwhile.
+fn check(copy: &Files, version: FlowVersionId) -> Result<FlowVersionId, Error> {
+    let verified = verify(copy)?;
+    let chain = copy.read(|log| log.chain_at(version.seq()))?;
+    match chain {
+        Some(chain) if FlowVersionId::new(version.seq(), &chain) != version => {
+            Err(Error::Foreign { id: version })
+        }
+        // Pruned meanwhile, so that the copy begins behind it.
+        None if verified.head.seq() < version.seq() => Err(Error::Foreign { id: version }),
+        _ => Ok(verified.head),
+    }
 }
 
 enum CopyError {

@@ -204,7 +204,14 @@ impl Entries {
             let Some(seq) = running.next_seq(self.asked.newest_first) else { return Ok(None) };
             let seq = seq.map_err(|error| files.log_error(error))?;
             let index = Arc::clone(&running.index);
-            let entry = index.entry(seq).map_err(|error| files.log_error(error))?;
+            let entry = index.entry(seq).map_err(|error| {
+                // What was to be read may have been pruned meanwhile, which is no damage.
+                files.forget_index();
+                match files.log() {
+                    Ok(log) if seq <= log.oldest() => Error::Pruned { oldest: log.oldest() },
+                    _ => files.log_error(error),
+                }
+            })?;
             let Some(entry) = entry else { return Ok(None) };
             if self.asked.fits(&entry) && self.is_in_subtree(&entry, &index)? {
                 return Ok(Some(entry));

@@ -423,6 +423,8 @@ impl From<PushError> for Error {
         match error {
             PushError::Misfit(misfit) => Error::Misfit(misfit),
             PushError::Encode(error) => Error::Header(error),
+            PushError::Pruned { oldest } => Error::Pruned { oldest },
+            PushError::StillNamed { before } => Error::HeldBack { asked: before, by: Vec::new() },
             PushError::NoSuchVersion(asked) => Error::UnknownVersion { asked, head: Seq::ZERO },
             PushError::Full => Error::Header(EncodeError::TooMany { part: "entries", max: usize::MAX }),
             _ => Error::EmptyChange,

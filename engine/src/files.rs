@@ -40,8 +40,6 @@ pub(crate) struct Files {
     states: Mutex<Vec<(Seq, u64)>>,
     flows: Mutex<Vec<(Seq, u64)>>,
     entries_read: AtomicU64,
-    /// Held by whoever prunes.
-    pub(crate) pruning: Mutex<()>,
 }
 
 impl Drop for Files {
@@ -136,7 +134,6 @@ impl Files {
             states: Mutex::default(),
             flows: Mutex::default(),
             entries_read: AtomicU64::new(0),
-            pruning: Mutex::default(),
         }
     }
 
@@ -220,6 +217,10 @@ impl Files {
             };
             self.forget_log();
             match self.open_log() {
+                // What was to be read next was pruned: going on behind it would leave entries out in silence.
+                Ok(log) if log.oldest() > replay.state().seq && replay.state().seq > Seq::ZERO => {
+                    return Err(Error::Pruned { oldest: log.oldest() });
+                }
                 Ok(log) if log.segments() != replay.log().segments() => {
                     *replay = Replay::from_state(&log, replay.state().clone());
                 }

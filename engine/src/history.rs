@@ -148,8 +148,12 @@ impl History {
     /// Publishes the version that a mark said runs.
     fn with_running(self) -> Result<Self, Error> {
         if let Some(seq) = self.last_head().marks.running {
-            let id = self.find(seq)?;
-            self.shared.running.publish(id);
+            match self.find(seq) {
+                Ok(id) => self.shared.running.publish(id),
+                // Nothing that runs is ever pruned; should it be gone all the same, that is no reason not to open.
+                Err(Error::Pruned { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(self)
     }

@@ -8,12 +8,13 @@
 //! A crash before the identity leaves the whole log and a base that nothing names; one after it leaves files that are no
 //! part of the log any more. The next writer removes either.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use flow_history_flow::{ComponentId, Operation, Slot};
 use flow_history_replay::{
-    Author, BaseHeader, Body, FileName, FlowVersionId, Header, Intent, Log, LogError, Mark, Seq, State, What,
-    encode_base, is_same_state,
+    Author, BaseHeader, Body, FileName, FlowVersionId, Header, Intent, Log, LogError, Mark, Replay, Seq,
+    State, What, Whole, encode_base, is_same_state,
 };
 
 use crate::files::{Files, open_checkpoint};
@@ -107,32 +108,73 @@ impl History {
     /// [`Error::Full`], [`Error::Io`], and those of an append.
     pub fn prune(&self, author: &Author, before: impl Into<At>, stamps: &LiveStamps) -> Result<Prune, Error> {
         let writer = self.writer()?;
+        let _alone = writer.upkeep.lock();
+        writer.check_holds_lock()?;
+        // What holds versions back must not be undone by a crash once they are gone.
+        writer.flush()?;
         let asked = self.find(before)?.seq();
         let held = holds(self, asked, stamps)?;
         if !held.is_empty() {
             return Err(Error::HeldBack { asked, by: held });
         }
         let files = self.files();
-        let _alone = files.pruning.lock();
-        // What is sealed meanwhile has another name when it is to be removed.
         let log = files.log()?;
         let Some((number, oldest)) = boundary(&log, asked) else {
             let oldest = self.find(log.oldest())?;
             return Ok(Prune { oldest, entries: 0, bytes: 0 });
         };
-        let state = files.read(|log| files.state_at(log, oldest))?;
-        let base_bytes = write_base(files, &state, number, writer.clock().random())?;
+        let (state, removed) = told_by_the_log(files, oldest)?;
+        let base = FileName::Base(number).to_string();
+        let base_bytes = write_base(files, (&state, &removed), number, writer.clock().random())?;
 
         let mark = Mark::Pruned { oldest, chain: state.chain };
         let header = Header::new(Arc::new(author.clone()), Intent::Mark, writer.clock().now());
-        writer.append(Draft { header, body: Body::Mark(mark), expected: None, planned_on: None })?;
-        writer.begin_log_with(number)?;
+        let draft = Draft { header, body: Body::Mark(mark), expected: None, planned_on: None };
+        // ORDER: the mark is durable before anything goes, and with it everything that was asked about what holds.
+        let marked = writer.append(draft).and_then(|_| writer.flush());
+        if let Err(error) = marked.and_then(|()| writer.begin_log_with(number)) {
+            if files.log().is_ok_and(|log| log.base().is_none_or(|base| base.number != number)) {
+                // Nothing names it.
+                let _ = files.storage.remove(&base);
+            }
+            return Err(match error {
+                // Somebody named an older version just now.
+                Error::HeldBack { .. } => Error::HeldBack { asked, by: holds(self, oldest, stamps)? },
+                other => other,
+            });
+        }
         files.forget_index();
         let gone = remove_what_went(files, number, oldest)?;
         let dropped = oldest.0.saturating_sub(log.oldest().0);
         let bytes = i64::try_from(gone).unwrap_or(i64::MAX) - i64::try_from(base_bytes).unwrap_or(0);
         Ok(Prune { oldest: state.version(), entries: dropped, bytes })
     }
+}
+
+/// The state at a version and the ids of what was removed by then, folded from the log alone: what is about to become the
+/// truth must not rest on a checkpoint, and what is about to go must be sound.
+fn told_by_the_log(files: &Files, oldest: Seq) -> Result<Whole, Error> {
+    files.read(|log| {
+        let mut removed = match log.base() {
+            Some(base) => base.whole(&**log.source())?.1,
+            None => BTreeMap::new(),
+        };
+        let mut replay = Replay::from_the_start(log);
+        let mut next_slot = log.base().map_or(0, |base| base.grown.next_slot);
+        while replay.state().seq < oldest {
+            let Some(entry) = replay.next_entry()? else { break };
+            let Body::Change(operations) = &entry.body else { continue };
+            for operation in operations {
+                if let Operation::Add { component, slot } = operation {
+                    removed.insert(slot.unwrap_or(Slot(next_slot)), component.id.clone());
+                    next_slot += u32::from(slot.is_none());
+                }
+            }
+        }
+        let state = replay.into_state();
+        removed.retain(|slot, _| state.flow.component_in(*slot).is_none());
+        Ok((state, removed))
+    })
 }
 
 /// Everything that names a version before the one from which on all is kept.
@@ -160,21 +202,26 @@ fn boundary(log: &Log, asked: Seq) -> Option<(u64, Seq)> {
     log.segments().iter().skip(1).rev().find_map(begins)
 }
 
-fn write_base(files: &Files, state: &State, number: u64, salt: [u8; 16]) -> Result<u64, Error> {
+fn write_base(
+    files: &Files,
+    (state, removed): (&State, &BTreeMap<Slot, ComponentId>),
+    number: u64,
+    salt: [u8; 16],
+) -> Result<u64, Error> {
     let storage = &*files.storage;
     let file = FileName::Base(number).to_string();
     let aside = format!("{file}.tmp");
     let broken = |failed: Failed| {
         Error::io(failed.operation, files.place.join(&failed.file), failed.offset, failed.source)
     };
-    let bytes = encode_base(state, number, salt).map_err(Error::Checkpoint)?;
+    let bytes = encode_base(state, removed, number, salt).map_err(Error::Checkpoint)?;
     let written = write_aside(storage, &aside, &bytes).map_err(broken).and_then(|()| {
         // ORDER: what was written is read back and compared before anything relies on it.
         let source: &dyn flow_history_replay::Source = storage;
         let read = BaseHeader::read_from(source, &aside, number)
-            .and_then(|header| header.state_from(source, &aside))
+            .and_then(|header| header.whole_from(source, &aside))
             .map_err(|error| files.log_error(error))?;
-        if !is_same_state(&read, state) {
+        if !is_same_state(&read.0, state) || read.1 != *removed {
             return Err(files.log_error(LogError::damaged(&aside, 0, Some(state.seq), What::Checksum)));
         }
         storage.rename(&aside, &file).map_err(Failed::write("rename", &aside, 0)).map_err(broken)

@@ -79,8 +79,20 @@ pub(crate) fn open_to_write(
         )
     };
     for leftover in log.leftovers() {
-        // A crash in the middle of sealing left both; either will do, and the log chose.
-        let _ = storage.remove(&leftover.to_string());
+        // A crash in the middle of sealing left both. The log chose by header and footer; before the other goes, all of
+        // the one that stays is checked. What lies before the log begins was pruned.
+        let covering = match leftover {
+            FileName::RawSegment(number) => log
+                .segments()
+                .iter()
+                .find(|segment| (segment.first_number()..=segment.header.number).contains(number)),
+            _ => None,
+        };
+        let sound =
+            covering.and_then(|segment| segment.sealed.as_ref()).is_none_or(|sealed| sealed.verify().is_ok());
+        if sound {
+            let _ = storage.remove(&leftover.to_string());
+        }
     }
     for name in storage.list().unwrap_or_default() {
         // A crash in the middle of pruning left a base that nothing names, or not any more.

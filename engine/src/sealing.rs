@@ -96,6 +96,7 @@ fn seal_full(files: &Files, writer: &Writer) -> Result<(), SealError> {
 
 /// Seals the first raw segment that is not the last; says whether there was one.
 fn seal_next(files: &Files, writer: &Writer) -> Result<bool, SealError> {
+    let _alone = writer.upkeep.lock();
     let log = files.open_log().map_err(SealError::Log)?;
     let before_last = log.segments().len().saturating_sub(1);
     let full =

@@ -24,12 +24,17 @@
 //! All numbers are little-endian. It is written aside, synced, read back and compared before the identity names the
 //! segment that follows as the first; only then do older segments go.
 
-use flow_history_flow::Flow;
+use std::collections::BTreeMap;
+
+use flow_history_flow::{ComponentId, Flow, Slot};
 
 use crate::sealed::{Grown, salted};
 use crate::segment::{Fields, field};
 use crate::source::read_up_to;
 use crate::{Chain, FORMAT, FileName, HistoryId, LogError, Seq, Source, State, What};
+
+/// A state, and the ids of the slots whose components were removed.
+pub type Whole = (State, BTreeMap<Slot, ComponentId>);
 
 const MAGIC: &[u8; 8] = b"FhBase1\n";
 const HEADER_BYTES: usize = 512;
@@ -62,12 +67,17 @@ pub struct BaseHeader {
     state_bytes: u64,
 }
 
-/// The bytes of a base that holds a state, for the log that goes on with the segment of this number.
+/// The bytes of a base that holds a state, and the ids of the components that were removed by then, for the log that goes on with the segment of this number.
 ///
 /// # Errors
 /// Why the state cannot be written, in words.
-pub fn encode_base(state: &State, number: u64, salt: [u8; 16]) -> Result<Vec<u8>, String> {
-    let whole = crate::canonical::state_to_bytes(state)?;
+pub fn encode_base(
+    state: &State,
+    removed: &BTreeMap<Slot, ComponentId>,
+    number: u64,
+    salt: [u8; 16],
+) -> Result<Vec<u8>, String> {
+    let whole = crate::canonical::state_to_bytes(state, removed)?;
     let (names, authors) = state.vocabulary.lengths();
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let mut bytes = Vec::with_capacity(HEADER_BYTES + whole.len() / 2);
@@ -161,14 +171,22 @@ impl BaseHeader {
     /// # Errors
     /// [`LogError`].
     pub fn state(&self, source: &dyn Source) -> Result<State, LogError> {
-        self.state_from(source, &FileName::Base(self.number).to_string())
+        self.whole(source).map(|(state, _)| state)
     }
 
-    /// As [`BaseHeader::state`], from whatever file it stands in.
+    /// Reads the state, and the id that each slot had whose component was removed by then.
     ///
     /// # Errors
     /// [`LogError`].
-    pub fn state_from(&self, source: &dyn Source, file: &str) -> Result<State, LogError> {
+    pub fn whole(&self, source: &dyn Source) -> Result<Whole, LogError> {
+        self.whole_from(source, &FileName::Base(self.number).to_string())
+    }
+
+    /// As [`BaseHeader::whole`], from whatever file it stands in.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn whole_from(&self, source: &dyn Source, file: &str) -> Result<Whole, LogError> {
         let damaged = |offset, what| LogError::damaged(file, offset, Some(self.seq), what);
         let io = |offset, error| LogError::io("read", file, offset, error);
         let length = source.len(file).map_err(|error| io(0, error))?;
@@ -209,7 +227,7 @@ impl BaseHeader {
             return Err(damaged(at, What::OutOfBounds("the length of the file")));
         }
         let place = (self.history, self.seq, self.chain);
-        let state = crate::canonical::state_from_bytes(&whole, place)
+        let (state, removed) = crate::canonical::state_from_bytes(&whole, place)
             .map_err(|why| damaged(HEADER_BYTES as u64, What::Encoding(why)))?;
         let (names, authors) = state.vocabulary.lengths();
         let same = state.log_time == self.log_time
@@ -218,7 +236,7 @@ impl BaseHeader {
         if !same {
             return Err(damaged(96, What::OutOfBounds("what the header says of the state")));
         }
-        Ok(state)
+        Ok((state, removed))
     }
 }
 

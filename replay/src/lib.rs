@@ -52,7 +52,7 @@ mod replay; //     folding, entry by entry
 mod folded; //     folding for the flow alone
 
 pub use crate::author::{Author, AuthorKind};
-pub use crate::base::{BaseHeader, encode_base, is_same_state};
+pub use crate::base::{BaseHeader, Whole, encode_base, is_same_state};
 pub use crate::canonical::{ENCODING, EncodeError};
 pub use crate::chain::{Chain, HistoryId};
 pub use crate::damage::{Damage, LogError, What};

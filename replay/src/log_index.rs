@@ -11,7 +11,7 @@ use flow_history_flow::{Component, ComponentId, Name, Slot};
 use crate::sealed::{New, index_of_raw};
 use crate::{
     Author, BaseHeader, Chain, Entry, FlowVersionId, HistoryId, Log, LogError, SegmentIndex, Seq, Source,
-    Stacks, State, What,
+    Stacks, State, What, Whole,
 };
 
 /// What decoding an entry needs to know of what is before it. A [`State`] knows it, and so do the indexes of a log.
@@ -77,16 +77,36 @@ pub struct LogIndex {
 struct Base {
     header: BaseHeader,
     source: Arc<dyn Source>,
-    state: OnceLock<State>,
+    whole: OnceLock<Whole>,
 }
 
 impl Base {
     fn state(&self) -> Result<&State, LogError> {
-        if let Some(state) = self.state.get() {
-            return Ok(state);
+        self.whole().map(|(state, _)| state)
+    }
+
+    fn whole(&self) -> Result<&Whole, LogError> {
+        if let Some(whole) = self.whole.get() {
+            return Ok(whole);
         }
-        let state = self.header.state(&*self.source)?;
-        Ok(self.state.get_or_init(|| state))
+        let whole = self.header.whole(&*self.source)?;
+        Ok(self.whole.get_or_init(|| whole))
+    }
+
+    /// The id of the component that a slot was given to.
+    fn id_of(&self, slot: Slot) -> Result<Option<ComponentId>, LogError> {
+        let (state, removed) = self.whole()?;
+        let alive = state.flow.component_in(slot).map(|component| component.id.clone());
+        Ok(alive.or_else(|| removed.get(&slot).cloned()))
+    }
+
+    /// The slots that were given to a component of this id, the newest first.
+    fn slots_of(&self, id: &str) -> Result<Vec<Slot>, LogError> {
+        let (state, removed) = self.whole()?;
+        let gone = removed.iter().filter(|(_, other)| ***other == *id).map(|(slot, _)| *slot);
+        let mut slots: Vec<Slot> = gone.chain(state.flow.slot(id)).collect();
+        slots.sort_unstable_by(|one, other| other.cmp(one));
+        Ok(slots)
     }
 }
 
@@ -108,7 +128,7 @@ impl LogIndex {
         let same = self.base.as_ref().filter(|base| Some(&base.header) == log.base()).cloned();
         let base = same.or_else(|| {
             let (header, source) = (log.base()?.clone(), Arc::clone(log.source()));
-            Some(Arc::new(Base { header, source, state: OnceLock::new() }))
+            Some(Arc::new(Base { header, source, whole: OnceLock::new() }))
         });
         let grown = base.as_ref().map(|base| base.header.grown).unwrap_or_default();
         for (at, summary) in log.segments().iter().enumerate() {
@@ -217,7 +237,7 @@ impl LogIndex {
     /// [`LogError`].
     pub fn id_of(&self, slot: Slot) -> Result<Option<ComponentId>, LogError> {
         if let Some(base) = self.base.as_ref().filter(|base| slot.0 < base.header.grown.next_slot) {
-            return Ok(base.state()?.flow.component_in(slot).map(|component| component.id.clone()));
+            return base.id_of(slot);
         }
         let at = self.segments.partition_point(|segment| segment.header().after.next_slot <= slot.0);
         self.segments.get(at).map_or(Ok(None), |segment| segment.id_of(slot))
@@ -241,9 +261,9 @@ impl LogIndex {
             Ok(slots) => slots.into_iter().rev().map(Ok).collect(),
             Err(error) => vec![Err(error)],
         });
-        let of_base = self.base.iter().filter_map(move |base| match base.state() {
-            Ok(state) => state.flow.slot(id).map(Ok),
-            Err(error) => Some(Err(error)),
+        let of_base = self.base.iter().flat_map(move |base| match base.slots_of(id) {
+            Ok(slots) => slots.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
         });
         of_each.chain(of_base)
     }

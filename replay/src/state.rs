@@ -52,6 +52,17 @@ pub struct Marks {
     pub running: Option<Seq>,
     /// The newest mark that undo does not go past.
     pub frozen: Option<Seq>,
+    /// The oldest version that is kept, as the newest mark of a pruning says.
+    pub oldest: Option<Seq>,
+}
+
+impl Marks {
+    /// Whether a label, a pin or what runs names a version before this one.
+    #[must_use]
+    pub fn name_before(&self, version: Seq) -> bool {
+        let (labels, pins) = (self.labels.values(), self.pins.iter());
+        labels.chain(pins).chain(&self.running).any(|named| *named < version)
+    }
 }
 
 /// How to take an entry back that was pushed but never became durable.
@@ -98,6 +109,16 @@ pub enum PushError {
     Empty,
     /// A mark names a version that does not exist.
     NoSuchVersion(Seq),
+    /// A mark names a version that was pruned.
+    Pruned {
+        /// The oldest version that is kept.
+        oldest: Seq,
+    },
+    /// A mark says that versions were pruned that a label, a pin or what runs names.
+    StillNamed {
+        /// Before this version.
+        before: Seq,
+    },
     /// An undo or a redo that does not say what lies beneath it.
     NoBeneath,
     /// The history has as many entries as version IDs can name.
@@ -113,6 +134,10 @@ impl fmt::Display for PushError {
             PushError::Encode(error) => fmt::Display::fmt(error, f),
             PushError::Empty => f.write_str("a change needs at least one operation"),
             PushError::NoSuchVersion(seq) => write!(f, "there is no version {seq} (yet)"),
+            PushError::Pruned { oldest } => write!(f, "the version was pruned; the oldest kept is {oldest}"),
+            PushError::StillNamed { before } => {
+                write!(f, "a version before {before} has a label or a pin, or runs")
+            }
             PushError::NoBeneath => f.write_str("an undo or a redo must say what lies beneath it"),
             PushError::NotCanonical => f.write_str("it is not the canonical form"),
             PushError::Full => f.write_str("the history has as many entries as version ids can name"),
@@ -317,8 +342,11 @@ impl State {
         bytes: &mut Vec<u8>,
         (pushed, push): (&mut Pushed, Push<'_>),
     ) -> Result<(), PushError> {
-        let exists = |version: &Seq| {
-            if *version < seq { Ok(()) } else { Err(PushError::NoSuchVersion(*version)) }
+        let oldest = self.marks.oldest.unwrap_or_default();
+        let exists = |version: &Seq| match version {
+            version if *version < oldest => Err(PushError::Pruned { oldest }),
+            version if *version < seq => Ok(()),
+            version => Err(PushError::NoSuchVersion(*version)),
         };
         let encoder = EntryEncoder::begin(seq, header, self.log_time, None, &mut self.vocabulary, bytes)
             .map_err(PushError::Encode)?;
@@ -341,7 +369,14 @@ impl State {
                 exists(version)?;
                 Arc::make_mut(&mut marks).running = Some(*version);
             }
-            Mark::CheckIn { version, .. } | Mark::Pruned { oldest: version, .. } => exists(version)?,
+            Mark::CheckIn { version, .. } => exists(version)?,
+            Mark::Pruned { oldest: version, .. } => {
+                exists(version)?;
+                if marks.name_before(*version) {
+                    return Err(PushError::StillNamed { before: *version });
+                }
+                Arc::make_mut(&mut marks).oldest = Some(*version);
+            }
             Mark::Freeze => Arc::make_mut(&mut marks).frozen = Some(seq),
             _ => {}
         }

@@ -170,8 +170,11 @@ pub fn random_value(chance: &mut Chance, depth: usize) -> Value {
             let lexeme = *chance.pick(&["0", "-0", "1.0", "1e400", "18446744073709551616", "-12.5e-7"]);
             Number::parse(lexeme).unwrap().into()
         }
-        4 if chance.once_in(4) => Value::from(long_text(chance)),
-        4 => Value::from(*chance.pick(&["", "pump", "Größe", "\u{202e}\0../", "a line\nand another"])),
+        4 => match *chance.pick(&["", "pump", "Größe", "\u{202e}\0../", "a line\nand another"]) {
+            // One short text in five is a long one, and much like the others: edits of it are told by what differs.
+            "pump" => Value::from(long_text(depth)),
+            short => Value::from(short),
+        },
         5 => {
             let count = chance.below(20);
             Value::Bytes((0..count).map(|_| chance.bits().to_le_bytes()[0]).collect())
@@ -195,10 +198,10 @@ pub fn random_value(chance: &mut Chance, depth: usize) -> Value {
 }
 
 /// A text of some lines, much like the others that this makes.
-fn long_text(chance: &mut Chance) -> String {
-    let changed = chance.below(24);
-    let line = |at: usize| {
-        if at == changed { format!("lïne {at} changed") } else { format!("line {at} as ever\n") }
+fn long_text(changed: usize) -> String {
+    let line = |at: usize| match at {
+        at if at == 5 + changed => format!("lïne {at} changed"),
+        at => format!("line {at} as ever\n"),
     };
-    (0..20 + chance.below(5)).map(line).collect()
+    (0..20 + changed).map(line).collect()
 }

@@ -125,6 +125,59 @@ fn what_is_kept_is_what_it_was_and_what_is_gone_says_so() {
 }
 
 #[test]
+fn what_was_removed_before_and_brought_back_after_is_the_same_component() {
+    let storage = MemoryStorage::new();
+    let history = open(&storage);
+    let note = |history: &History, at: u64| {
+        let change =
+            history.change(&alice(), "a message that fills the segments sooner than it would otherwise");
+        change.set("filler", "n", at).append().unwrap()
+    };
+    history.change(&alice(), "").add(Component::new("filler", "f")).append().unwrap();
+    history
+        .change(&Author::user("bob"), "")
+        .add(Component::new("x", "processor").field("a", 1))
+        .append()
+        .unwrap();
+    let removed = history.change(&Author::user("bob"), "").remove("x").append().unwrap().seq();
+    let boundary = (0..60).map(|at| note(&history, at)).last().unwrap();
+    history.undo(Scope::Author("bob".into()), &Author::user("bob")).unwrap();
+    history.change(&alice(), "").set("x", "a", 2).append().unwrap();
+    (60..120).for_each(|at| drop(note(&history, at)));
+    let truth = hashes(&history, 0);
+
+    let oldest =
+        history.prune(&Author::operator("olga"), boundary, &LiveStamps::GiveUp).unwrap().oldest.seq();
+    assert!(oldest > removed);
+    history.close().unwrap();
+    let history = open(&storage);
+    let head = history.version().seq();
+    for seq in oldest.0..=head.0 {
+        let view = history.at(seq).unwrap();
+        let flow = view.to_flow().unwrap();
+        assert_eq!(history.at(seq).unwrap().component("x").unwrap().as_ref(), flow.component("x"), "{seq}");
+        if let Some((id, hash)) = truth.get(&seq) {
+            assert_eq!((view.version(), view.state_hash().unwrap()), (*id, *hash), "version {seq}");
+        }
+    }
+    assert_eq!(history.entries().component("x").count(), 2, "the undo, and the change after it");
+    assert_eq!(history.entries().count() as u64, head.0 - oldest.0);
+}
+
+#[test]
+fn a_version_that_was_pruned_gets_no_mark_and_a_closed_history_is_not_pruned() {
+    let (storage, history) = story();
+    let oldest = history.prune(&Author::operator("olga"), 100, &LiveStamps::GiveUp).unwrap().oldest.seq();
+    let mark = Mark::Label { name: "late".into(), version: Seq(3) };
+    assert!(matches!(history.mark(&alice(), mark), Err(Error::Pruned { oldest: of }) if of == oldest));
+    assert!(matches!(history.pin(&alice(), 3), Err(Error::Pruned { .. })));
+    history.clone().close().unwrap();
+    let files = storage.files();
+    assert!(matches!(history.prune(&alice(), 140, &LiveStamps::GiveUp), Err(Error::Closed)));
+    assert!(storage.files() == files, "a prune that is refused writes nothing");
+}
+
+#[test]
 fn labels_pins_what_runs_and_stamps_hold_versions_back_and_are_named() {
     let (_, history) = story();
     let olga = Author::operator("olga");

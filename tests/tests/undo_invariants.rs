@@ -285,11 +285,15 @@ fn i2_undo_and_redo_lead_nowhere() {
         play.change();
         let (author, before) = (play.author(), exactly(&play.flow()));
         let scope = play.scope();
-        match play.history.undo(scope.clone(), &author) {
-            Ok(applied) => play.took(false, &applied),
+        let undone = match play.history.undo(scope.clone(), &author) {
+            Ok(applied) => applied,
             Err(error) => return assert_refused(&error),
-        }
-        let applied = play.history.redo(scope, &author).unwrap();
+        };
+        play.took(false, &undone);
+        let redone = play.history.redo(scope.clone(), &author);
+        let applied = redone.unwrap_or_else(|error| {
+            panic!("seed {}, {scope:?} by {author:?}: {error} after {undone:?}", play.seed)
+        });
         play.took(true, &applied);
         assert_eq!(exactly(&play.flow()), before, "seed {}", play.seed);
         done += 1;

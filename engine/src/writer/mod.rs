@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use flow_history_flow::{Flow, Operation};
 use flow_history_replay::{Entry, FlowVersionId, Marks, SegmentReason, Seq, State};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, ReentrantMutex};
 
 use crate::active_segment::ActiveSegment;
 use crate::background::Background;
@@ -78,6 +78,8 @@ pub(crate) struct Writer {
     /// Reads the state back from the files, where it was not kept.
     read_back: OnceLock<ReadBack>,
     background: Background,
+    /// Held by whoever seals, prunes or closes: one at a time, and never after the lock was let go.
+    pub(crate) upkeep: ReentrantMutex<()>,
     vouching: AtomicBool,
     lock: Mutex<Option<Box<dyn Lock>>>,
     /// The process that opened it; a child after a fork has no business with the lock.
@@ -164,6 +166,7 @@ impl Writer {
             on_closed: OnceLock::new(),
             read_back: OnceLock::new(),
             background: Background::new(),
+            upkeep: ReentrantMutex::new(()),
             vouching: AtomicBool::new(false),
             lock: Mutex::new(Some(start.lock)),
             process: std::process::id(),

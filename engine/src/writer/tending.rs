@@ -9,6 +9,7 @@ use flow_history_replay::{FRAME_HEADER_BYTES, FrameKind, Seq, State};
 use super::Writer;
 use crate::Error;
 use crate::active_segment::{Beginning, fill_new};
+use crate::group::Failure;
 
 /// How many components the flows of states that wait for their checkpoint may have together: each takes memory of its own
 /// for what changes behind it.
@@ -218,8 +219,25 @@ impl Writer {
 
     /// Says that the log begins with this segment: what lies before it was pruned.
     pub(crate) fn begin_log_with(&self, number: u64) -> Result<(), Error> {
+        self.check_holds_lock()?;
         let begun = self.segment.lock().begin_log_with(number);
-        begun.map_err(|failed| self.failure_of(&failed).to_error())
+        begun.map_err(|failed| {
+            let failure = self.failure_of(&failed);
+            if matches!(failure, Failure::Poisoned { .. }) {
+                // Which identity is durable is not known.
+                self.building.lock().poison = Some(failure.clone());
+            }
+            failure.to_error()
+        })
+    }
+
+    /// Refuses what only the one who may write may do.
+    pub(crate) fn check_holds_lock(&self) -> Result<(), Error> {
+        self.check_process().map_err(|forked| forked.to_error())?;
+        if let Some(poison) = &self.building.lock().poison {
+            return Err(poison.to_error());
+        }
+        if self.lock.lock().is_none() { Err(Error::Closed) } else { Ok(()) }
     }
 
     /// Notes that a segment was sealed, and what it takes now.
@@ -274,6 +292,8 @@ impl Writer {
         let (durable, reason, dirty) = (building.durable, building.reason, building.dirty);
         drop(building);
         self.background.finish();
+        // What is sealed or pruned just now is done before the lock goes.
+        let _alone = self.upkeep.lock();
         let mut result = flushed;
         if !poisoned && dirty && result.is_ok() {
             let mut segment = self.segment.lock();

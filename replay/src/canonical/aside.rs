@@ -22,6 +22,7 @@ struct AsideBytes<'b> {
     pins: Row<u64>,
     running: u64,
     frozen: u64,
+    oldest: u64,
     keys: Row<(&'b str, [u8; 16], [u8; 16])>,
 }
 
@@ -51,6 +52,7 @@ impl State {
             pins: Row(self.marks.pins.iter().map(|seq| seq.0).collect()),
             running: seq(self.marks.running),
             frozen: seq(self.marks.frozen),
+            oldest: seq(self.marks.oldest),
             keys: Row(self
                 .keys
                 .iter()
@@ -104,6 +106,7 @@ impl State {
             pins: aside.pins.0.into_iter().map(Seq).collect(),
             running: some(aside.running),
             frozen: some(aside.frozen),
+            oldest: some(aside.oldest),
         };
         Ok(State {
             history,

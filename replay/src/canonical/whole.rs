@@ -1,6 +1,6 @@
 //! A whole state to bytes and back: what a base holds.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bincode::{BorrowDecode, Encode};
@@ -8,6 +8,7 @@ use flow_history_flow::{Assembly, ComponentId, Name, Operation, Slot};
 
 use super::decode::decode_operation;
 use super::{CONFIG, Config, NameBytes, OperationBytes, Row};
+use crate::base::Whole;
 use crate::log_index::Before;
 use crate::state::State;
 use crate::token::{self, Refs};
@@ -20,13 +21,18 @@ struct StateBytes<'b> {
     /// The id in each slot that holds something, ascending by slot: references are slots.
     ids: Row<(u32, &'b str)>,
     components: Row<OperationBytes<'b>>,
+    /// The id that each slot had whose component was removed: an undo may give the slot back.
+    removed: Row<(u32, &'b str)>,
 }
 
 /// Nothing is too large: a state is cut into pieces by whoever stores it.
 const WHOLE: bincode::config::Configuration = bincode::config::standard();
 const _: Config = CONFIG;
 
-pub(crate) fn state_to_bytes(state: &State) -> Result<Vec<u8>, String> {
+pub(crate) fn state_to_bytes(
+    state: &State,
+    removed: &BTreeMap<Slot, ComponentId>,
+) -> Result<Vec<u8>, String> {
     let aside = state.aside_to_bytes().map_err(|error| error.to_string())?;
     let mut components: Vec<_> = state.flow.iter().collect();
     components.sort_unstable_by_key(|(slot, _)| *slot);
@@ -57,6 +63,7 @@ pub(crate) fn state_to_bytes(state: &State) -> Result<Vec<u8>, String> {
         next_slot: flow.next_slot().0,
         ids: Row(ids.iter().map(|(slot, id)| (*slot, &**id)).collect()),
         components: Row(rows),
+        removed: Row(removed.iter().map(|(slot, id)| (slot.0, &**id)).collect()),
     };
     bincode::encode_to_vec(&bytes, WHOLE).map_err(|error| error.to_string())
 }
@@ -68,7 +75,7 @@ fn spelt(name: &Name, number: Option<u32>) -> NameBytes<'_> {
 pub(crate) fn state_from_bytes(
     bytes: &[u8],
     (history, seq, chain): (HistoryId, Seq, Chain),
-) -> Result<State, String> {
+) -> Result<Whole, String> {
     let (whole, used): (StateBytes<'_>, usize) =
         bincode::borrow_decode_from_slice(bytes, WHOLE).map_err(|error| error.to_string())?;
     if used != bytes.len() {
@@ -100,7 +107,8 @@ pub(crate) fn state_from_bytes(
         return Err("a slot has an id and no component".to_owned());
     }
     state.flow = flow;
-    Ok(state)
+    let removed = whole.removed.0.into_iter().map(|(slot, id)| (Slot(slot), ComponentId::from(id)));
+    Ok((state, removed.collect()))
 }
 
 struct WholeBefore<'s> {
