@@ -172,6 +172,7 @@ impl Files {
 
     /// Has the log listed again when it is asked for next.
     pub(crate) fn forget_log(&self) {
+        self.storage.look_again();
         *self.log.lock() = None;
     }
 

@@ -60,6 +60,9 @@ pub trait Storage: Source {
     /// Whatever the system says.
     fn sync_directory(&self) -> io::Result<()>;
 
+    /// Lets go of files that are kept open, where somebody else may have put others in their places.
+    fn look_again(&self) {}
+
     /// Takes the lock that only one writer can hold, until what is returned is dropped.
     ///
     /// # Errors
