@@ -174,7 +174,7 @@ fn when_says_during_which_versions_a_field_held_what_is_asked() {
     check(&["pump-1", "rate", "<", "-5"], &[]);
     check(&["valve", "state", "=", "open"], &[(4, 5), (7, 8)]);
     check(&["valve", "state", "present"], &[(4, 5), (7, 8)]);
-    check(&["pump-1", "name", "absent"], &[]);
+    check(&["pump-1", "name", "absent"], &[(0, 0)]);
     let (_, lines) = json(&["when", &dir, "pump-1", "rate", "=", "8"]);
     assert_eq!((&lines[0]["until"], &lines[0]["until_id"]), (&5.into(), &ids[4].to_string().into()));
     let (_, log) = json(&["log", &dir]);
