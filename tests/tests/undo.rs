@@ -579,3 +579,21 @@ fn a_far_back_change_is_found_from_the_tops_without_reading_the_log() {
     let read = history.entries_read() - before;
     assert!(read < 600, "{read} entries were read for one of alice's and the top of bob's");
 }
+
+#[test]
+fn a_gesture_over_two_sessions_is_undone_and_done_again_from_either() {
+    for session in ["one", "two"] {
+        let history = pump();
+        let drag = |at: &str, x: i32| {
+            let change = history.change(&alice(), "drag").group("drag-1").session(at);
+            change.set("pump", "x", x).append().unwrap();
+        };
+        drag("one", 2);
+        drag("two", 3);
+        let scope = Scope::Session(session.into());
+        let undone = history.undo(scope.clone(), &bob()).unwrap();
+        assert_eq!((undone.taken.len(), get(&history, "x")), (2, Some(1)), "{session}");
+        history.redo(scope, &bob()).unwrap();
+        assert_eq!(get(&history, "x"), Some(3), "{session}");
+    }
+}

@@ -39,7 +39,8 @@ struct Line {
     undoes: Vec<Seq>,
     redoes: Vec<Seq>,
     owner: String,
-    session: String,
+    /// The sessions of the changes that it made, took or did again.
+    sessions: Vec<String>,
     group: Option<String>,
 }
 
@@ -86,7 +87,8 @@ impl Play {
         }
         let seq = change.append().unwrap().seq();
         let owner = author.id.to_string();
-        self.lines.push(Line { seq, does: true, new: true, owner, session, group, ..Line::default() });
+        let sessions = vec![session];
+        self.lines.push(Line { seq, does: true, new: true, owner, sessions, group, ..Line::default() });
         seq
     }
 
@@ -107,12 +109,12 @@ impl Play {
     }
 
     fn took(&mut self, redo: bool, applied: &Applied) {
-        let first = self.line(applied.taken[0]).clone();
+        let owner = self.line(applied.taken[0]).owner.clone();
         let taken = applied.taken.clone();
+        let sessions = taken.iter().flat_map(|seq| self.line(*seq).sessions.clone()).collect();
         let (undoes, redoes) = if redo { (Vec::new(), taken) } else { (taken, Vec::new()) };
         let seq = applied.version.seq();
-        let (owner, session) = (first.owner, first.session);
-        self.lines.push(Line { seq, does: redo, undoes, redoes, owner, session, ..Line::default() });
+        self.lines.push(Line { seq, does: redo, undoes, redoes, owner, sessions, ..Line::default() });
     }
 
     fn made(&mut self, author: &Author, applied: &Applied) {
@@ -135,7 +137,7 @@ impl Play {
     fn stack(&self, scope: &Scope, redo: bool) -> Vec<Seq> {
         let mine = |line: &Line| match scope {
             Scope::Author(author) => line.owner == *author,
-            Scope::Session(session) => line.session == *session,
+            Scope::Session(session) => line.sessions.contains(session),
             _ => true,
         };
         let gone = |seq: Seq| self.lines.iter().any(|l| l.undoes.contains(&seq) || l.redoes.contains(&seq));

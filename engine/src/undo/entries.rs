@@ -146,14 +146,27 @@ impl<'h> Entries<'h> {
         folded.ok_or(Error::UnknownVersion { asked: seq, head: self.head })
     }
 
-    /// The entry that made the change which an undo or a redo took or did again.
-    pub(super) fn root(&mut self, known: &Arc<Known>) -> Result<Arc<Known>, Error> {
-        let mut known = Arc::clone(known);
-        while matches!(known.header().intent, Intent::Undo | Intent::Redo) {
+    /// Whether any of the entries that made what an undo or a redo took or did again fits: of a gesture each may be of
+    /// another session.
+    pub(super) fn any_root(
+        &mut self,
+        known: &Arc<Known>,
+        fits: impl Fn(&Known) -> bool,
+    ) -> Result<bool, Error> {
+        let mut pending = vec![Arc::clone(known)];
+        while let Some(known) = pending.pop() {
+            if !matches!(known.header().intent, Intent::Undo | Intent::Redo) {
+                if fits(&known) {
+                    return Ok(true);
+                }
+                continue;
+            }
             // INVARIANT: what was taken is older, so that this ends.
-            let Some(taken) = known.taken().find(|taken| *taken < known.seq()) else { break };
-            known = self.get(taken)?;
+            let taken: Vec<Seq> = known.taken().filter(|taken| *taken < known.seq()).collect();
+            for seq in taken {
+                pending.push(self.get(seq)?);
+            }
         }
-        Ok(known)
+        Ok(false)
     }
 }

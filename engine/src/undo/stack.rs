@@ -149,7 +149,9 @@ impl Search {
 fn is_in(scope: &Scope, unit: &Arc<Known>, entries: &mut Entries) -> Result<bool, Error> {
     Ok(match scope {
         Scope::Flow | Scope::Author(_) => true,
-        Scope::Session(session) => entries.root(unit)?.header().session.as_deref() == Some(session.as_str()),
+        Scope::Session(session) => {
+            entries.any_root(unit, |root| root.header().session.as_deref() == Some(session.as_str()))?
+        }
         Scope::Subtree(id) => {
             let (before, after) = entries.around(unit.seq())?;
             unit.operations()
