@@ -12,15 +12,17 @@ use parking_lot::Mutex;
 /// Most descriptors that are kept at hand.
 const OPEN_MAX: usize = 128;
 
-#[derive(Default)]
 struct OpenFiles {
     /// Storage to file to descriptor and when it was used last.
     storages: HashMap<u64, HashMap<String, (Arc<File>, u64)>>,
     count: usize,
     uses: u64,
+    /// How many are kept: fewer once the process ran out, so that the host finds some free for itself.
+    max: usize,
 }
 
-static OPEN_FILES: LazyLock<Mutex<OpenFiles>> = LazyLock::new(Mutex::default);
+static OPEN_FILES: LazyLock<Mutex<OpenFiles>> =
+    LazyLock::new(|| Mutex::new(OpenFiles { storages: HashMap::new(), count: 0, uses: 0, max: OPEN_MAX }));
 
 pub(crate) fn get(storage: u64, file: &str) -> Option<Arc<File>> {
     let mut held = OPEN_FILES.lock();
@@ -33,7 +35,10 @@ pub(crate) fn get(storage: u64, file: &str) -> Option<Arc<File>> {
 
 pub(crate) fn put(storage: u64, file: &str, opened: Arc<File>) {
     let mut held = OPEN_FILES.lock();
-    if held.count >= OPEN_MAX {
+    if held.count == 0 {
+        held.max = OPEN_MAX;
+    }
+    while held.count > 0 && held.count >= held.max {
         held.close_oldest();
     }
     held.uses += 1;
@@ -73,6 +78,7 @@ fn make_room() -> bool {
     let before = held.count;
     // A few at a time, so that whoever opens many does not come back for each.
     (0..8).for_each(|_| held.close_oldest());
+    held.max = held.count.max(1);
     held.count < before
 }
 
