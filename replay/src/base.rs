@@ -29,15 +29,14 @@ use std::collections::BTreeMap;
 use flow_history_flow::{ComponentId, Flow, Slot};
 
 use crate::sealed::{Grown, salted};
-use crate::segment::{Fields, field};
+use crate::segment::{Fields, checked_header, field};
 use crate::source::read_up_to;
-use crate::{Chain, FORMAT, FileName, HistoryId, LogError, Seq, Source, State, What};
+use crate::{Chain, FORMAT, FileName, HistoryId, LogError, SEGMENT_HEADER_BYTES, Seq, Source, State, What};
 
 /// A state, and the ids of the slots whose components were removed.
 pub type Whole = (State, BTreeMap<Slot, ComponentId>);
 
 const MAGIC: &[u8; 8] = b"FhBase1\n";
-const HEADER_BYTES: usize = 512;
 /// Bytes of the state in a piece.
 const PIECE_BYTES: usize = 1 << 20;
 /// Bytes in front of a piece.
@@ -80,7 +79,7 @@ pub fn encode_base(
     let whole = crate::canonical::state_to_bytes(state, removed)?;
     let (names, authors) = state.vocabulary.lengths();
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-    let mut bytes = Vec::with_capacity(HEADER_BYTES + whole.len() / 2);
+    let mut bytes = Vec::with_capacity(SEGMENT_HEADER_BYTES + whole.len() / 2);
     bytes.extend(MAGIC);
     bytes.extend(FORMAT.to_le_bytes());
     bytes.extend([0; 6]);
@@ -94,7 +93,7 @@ pub fn encode_base(
     bytes.extend(count(names).to_le_bytes());
     bytes.extend(count(authors).to_le_bytes());
     bytes.extend((whole.len() as u64).to_le_bytes());
-    bytes.resize(HEADER_BYTES - 4, 0);
+    bytes.resize(SEGMENT_HEADER_BYTES - 4, 0);
     bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
     for piece in whole.chunks(PIECE_BYTES) {
         let compressed = zstd::bulk::compress(piece, LEVEL).map_err(|error| error.to_string())?;
@@ -122,27 +121,13 @@ impl BaseHeader {
     /// [`LogError`].
     pub fn read_from(source: &dyn Source, file: &str, number: u64) -> Result<Self, LogError> {
         let damaged = |offset, what| Err(LogError::damaged(file, offset, None, what));
-        let mut bytes = [0; HEADER_BYTES];
+        let mut bytes = [0; SEGMENT_HEADER_BYTES];
         let count = match read_up_to(source, file, 0, &mut bytes) {
             Ok(count) => count,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return damaged(0, What::Missing),
             Err(error) => return Err(LogError::io("read", file, 0, error)),
         };
-        if count < HEADER_BYTES {
-            return damaged(count as u64, What::TooShort);
-        }
-        let fields = Fields(&bytes);
-        if &fields.array::<8>(0) != MAGIC {
-            return damaged(0, What::Magic);
-        }
-        let found = field!(fields, u16, 8);
-        if found > FORMAT {
-            return Err(LogError::Unsupported { file: file.to_owned(), found, max: FORMAT });
-        }
-        let summed = bytes.get(..HEADER_BYTES - 4).unwrap_or_default();
-        if field!(fields, u32, 508) != crc32fast::hash(summed) {
-            return damaged(0, What::HeaderChecksum);
-        }
+        let fields = checked_header(bytes.get(..count).unwrap_or_default(), MAGIC, file)?;
         if field!(fields, u64, 32) != number {
             return damaged(32, What::OutOfBounds("the number of the segment that follows"));
         }
@@ -194,7 +179,7 @@ impl BaseHeader {
             return Err(damaged(116, What::OutOfBounds("the bytes of the state")));
         }
         let mut whole: Vec<u8> = Vec::new();
-        let mut at = HEADER_BYTES as u64;
+        let mut at = SEGMENT_HEADER_BYTES as u64;
         while (whole.len() as u64) < self.state_bytes {
             let mut front = [0; PIECE_HEADER_BYTES];
             let count = read_up_to(source, file, at, &mut front).map_err(|error| io(at, error))?;
@@ -228,7 +213,7 @@ impl BaseHeader {
         }
         let place = (self.history, self.seq, self.chain);
         let (state, removed) = crate::canonical::state_from_bytes(&whole, place)
-            .map_err(|why| damaged(HEADER_BYTES as u64, What::Encoding(why)))?;
+            .map_err(|why| damaged(SEGMENT_HEADER_BYTES as u64, What::Encoding(why)))?;
         let (names, authors) = state.vocabulary.lengths();
         let same = state.log_time == self.log_time
             && state.flow.next_slot().0 == self.grown.next_slot

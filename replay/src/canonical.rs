@@ -293,7 +293,18 @@ impl Encode for ValueBytes<'_> {
 
 impl<'de, C> BorrowDecode<'de, C> for ValueBytes<'de> {
     fn borrow_decode<D: BorrowDecoder<'de, Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
-        let first = Token::borrow_decode(decoder)?;
+        let mut next = || Token::borrow_decode(decoder);
+        ValueBytes::of_tokens(next()?, next, || DecodeError::Other("a value is nested too deep"))
+    }
+}
+
+impl<'b> ValueBytes<'b> {
+    /// The value that begins with a token: what is flat is that alone, a list or map goes on until it is complete.
+    pub(crate) fn of_tokens<E>(
+        first: Token<'b>,
+        mut next: impl FnMut() -> Result<Token<'b>, E>,
+        too_deep: impl FnOnce() -> E,
+    ) -> Result<Self, E> {
         if !matches!(first, Token::List(_) | Token::Map(_)) {
             return Ok(ValueBytes::Flat(first));
         }
@@ -311,10 +322,10 @@ impl<'de, C> BorrowDecode<'de, C> for ValueBytes<'de> {
                 continue;
             };
             *waiting = left;
-            let token = Token::borrow_decode(decoder)?;
+            let token = next()?;
             open.extend(waits_for(&token));
             if open.len() > NESTING_MAX {
-                return Err(DecodeError::Other("a value is nested too deep"));
+                return Err(too_deep());
             }
             tokens.push(token);
         }

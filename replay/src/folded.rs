@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use flow_history_flow::{
-    CHANGE_OPERATIONS_MAX, Component, ComponentId, Edit, Flow, Inverse, Map, NESTING_MAX, Name, Operation,
-    Order, Path, Slot, Splice, Splices, Step, Value,
+    CHANGE_OPERATIONS_MAX, Component, ComponentId, Edit, Flow, Inverse, Map, Name, Operation, Order, Path,
+    Slot, Splice, Splices, Step, Value,
 };
 
 use crate::canonical::{Token, ValueBytes};
@@ -241,12 +241,10 @@ impl Folded {
         match next_token(parts)? {
             // What most values are.
             Token::Text(text) => Ok(Value::Text(text.into())),
-            first @ (Token::List(_) | Token::Map(_)) => {
-                token::from_tokens(nested(first, parts)?, id_of).map_err(|_| Broken("a value is incomplete"))
-            }
-            flat => {
-                let value = token::from_tokens(ValueBytes::Flat(flat), id_of);
-                value.map_err(|_| Broken("a value is none"))
+            first => {
+                let too_deep = || Broken("a value is nested too deep");
+                let tokens = ValueBytes::of_tokens(first, || next_token(parts), too_deep)?;
+                token::from_tokens(tokens, id_of).map_err(|_| Broken("a value is none"))
             }
         }
     }
@@ -275,32 +273,6 @@ fn splices<'b>(parts: &mut impl Parts<'b>) -> Result<Splices, Broken> {
         pieces.push(Splice { keep, remove, insert });
     }
     Ok(Splices { pieces, result })
-}
-
-/// A list or a map, whose first token was read.
-fn nested<'b>(first: Token<'b>, parts: &mut impl Parts<'b>) -> Result<ValueBytes<'b>, Broken> {
-    // How many tokens each open list or map still waits for; a map waits for keys and values.
-    let waits_for = |token: &Token<'_>| match token {
-        Token::List(length) => Some(u64::from(*length)),
-        Token::Map(length) => Some(2 * u64::from(*length)),
-        _ => None,
-    };
-    let mut open: Vec<u64> = waits_for(&first).into_iter().collect();
-    let mut tokens = vec![first];
-    while let Some(waiting) = open.last_mut() {
-        let Some(left) = waiting.checked_sub(1) else {
-            open.pop();
-            continue;
-        };
-        *waiting = left;
-        let token = next_token(parts)?;
-        open.extend(waits_for(&token));
-        if open.len() > NESTING_MAX {
-            return Err(Broken("a value is nested too deep"));
-        }
-        tokens.push(token);
-    }
-    Ok(ValueBytes::Nested(tokens))
 }
 
 fn next_token<'b>(parts: &mut impl Parts<'b>) -> Result<Token<'b>, Broken> {

@@ -44,6 +44,32 @@ macro_rules! field {
 }
 pub(crate) use field;
 
+/// The fields of a header of 512 bytes that begins with this magic and a format that is known, and whose checksum, its last
+/// four bytes, matches.
+pub(crate) fn checked_header<'b>(
+    bytes: &'b [u8],
+    magic: &[u8; 8],
+    file: &str,
+) -> Result<Fields<'b>, LogError> {
+    let damaged = |offset, what| Err(LogError::damaged(file, offset, None, what));
+    let Some(header) = bytes.get(..SEGMENT_HEADER_BYTES) else {
+        return damaged(bytes.len() as u64, What::TooShort);
+    };
+    let fields = Fields(header);
+    if &fields.array::<8>(0) != magic {
+        return damaged(0, What::Magic);
+    }
+    let found = field!(fields, u16, 8);
+    if found > FORMAT {
+        return Err(LogError::Unsupported { file: file.to_owned(), found, max: FORMAT });
+    }
+    let summed = header.get(..SEGMENT_HEADER_BYTES - 4).unwrap_or_default();
+    if field!(fields, u32, 508) != crc32fast::hash(summed) {
+        return damaged(0, What::HeaderChecksum);
+    }
+    Ok(fields)
+}
+
 /// What stands before a segment's frames.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SegmentHeader {
@@ -105,22 +131,7 @@ impl SegmentHeader {
     /// [`LogError::Unsupported`] where the file is newer, [`LogError::Damaged`] where it is not what it must be.
     pub fn decode(bytes: &[u8], number: u64) -> Result<Self, LogError> {
         let file = FileName::RawSegment(number).to_string();
-        let damaged = |offset, what| LogError::damaged(&file, offset, None, what);
-        let Some(header) = bytes.get(..SEGMENT_HEADER_BYTES) else {
-            return Err(damaged(bytes.len() as u64, What::TooShort));
-        };
-        let fields = Fields(header);
-        if &fields.array::<8>(0) != MAGIC {
-            return Err(damaged(0, What::Magic));
-        }
-        let found = field!(fields, u16, 8);
-        if found > FORMAT {
-            return Err(LogError::Unsupported { file, found, max: FORMAT });
-        }
-        let summed = header.get(..SEGMENT_HEADER_BYTES - 4).unwrap_or_default();
-        if field!(fields, u32, 508) != crc32fast::hash(summed) {
-            return Err(damaged(0, What::HeaderChecksum));
-        }
+        let fields = checked_header(bytes, MAGIC, &file)?;
         Self::decode_fields(&fields, number, &file)
     }
 

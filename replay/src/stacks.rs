@@ -33,6 +33,19 @@ pub struct Beneath {
     pub owner: Arc<str>,
 }
 
+/// The unit that lies so many entries back, as an entry says it; 0 stands for none.
+pub(crate) fn units_back(seq: Seq, back: u64) -> Result<Option<Seq>, String> {
+    match back {
+        0 => Ok(None),
+        _ => seq
+            .0
+            .checked_sub(back)
+            .filter(|seq| *seq > 0)
+            .map(|seq| Some(Seq(seq)))
+            .ok_or_else(|| "a unit on a stack lies before the first entry".to_owned()),
+    }
+}
+
 /// The tops of all stacks at a version.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Stacks {

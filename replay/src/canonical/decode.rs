@@ -14,21 +14,9 @@ use super::{
     NameBytes, OperationBytes, Row, StepBytes,
 };
 use crate::log_index::Before;
-use crate::stacks::{Beneath, Tops};
+use crate::stacks::{Beneath, Tops, units_back};
 use crate::token::{self, Refs};
 use crate::{Author, Body, Chain, Header, Mark, Request, Seq, Timestamp};
-
-fn forward(seq: Seq, back: u64) -> Result<Option<Seq>, String> {
-    match back {
-        0 => Ok(None),
-        _ => seq
-            .0
-            .checked_sub(back)
-            .filter(|seq| *seq > 0)
-            .map(|seq| Some(Seq(seq)))
-            .ok_or_else(|| "a unit on a stack lies before the first entry".to_owned()),
-    }
-}
 
 /// Stands in a header until its author is known.
 static NOBODY: LazyLock<Arc<Author>> = LazyLock::new(|| Arc::new(Author::system("")));
@@ -120,7 +108,7 @@ fn decode_parts(bytes: &[u8], before: &impl Before) -> Result<(Header, Body, [Op
         }
     }
     let (known_names, known_authors) = before.known();
-    let beneath = [forward(seq, entry.flow_beneath)?, forward(seq, entry.own_beneath)?];
+    let beneath = [units_back(seq, entry.flow_beneath)?, units_back(seq, entry.own_beneath)?];
     header.author = match entry.author.checked_sub(1) {
         None => spelt_author.ok_or("it has no author")?,
         Some(number) => match (number as usize).checked_sub(known_authors) {
@@ -131,8 +119,8 @@ fn decode_parts(bytes: &[u8], before: &impl Before) -> Result<(Header, Body, [Op
     };
     if let Some((owner, flow_redo, own_redo)) = owner {
         header.beneath = Some(Beneath {
-            flow: Tops { undo: beneath[0], redo: forward(seq, flow_redo)? },
-            author: Tops { undo: beneath[1], redo: forward(seq, own_redo)? },
+            flow: Tops { undo: beneath[0], redo: units_back(seq, flow_redo)? },
+            author: Tops { undo: beneath[1], redo: units_back(seq, own_redo)? },
             owner,
         });
     }

@@ -7,12 +7,12 @@ use bincode::{BorrowDecode, Encode};
 use flow_history_flow::{Assembly, ComponentId, Name, Operation, Slot};
 
 use super::decode::decode_operation;
-use super::{CONFIG, Config, NameBytes, OperationBytes, Row};
+use super::{NameBytes, OperationBytes, Row};
 use crate::base::Whole;
 use crate::log_index::Before;
 use crate::state::State;
 use crate::token::{self, Refs};
-use crate::{Author, Chain, HistoryId, Seq, Vocabulary};
+use crate::{Author, Chain, HistoryId, Seq};
 
 #[derive(Encode, BorrowDecode)]
 struct StateBytes<'b> {
@@ -27,7 +27,6 @@ struct StateBytes<'b> {
 
 /// Nothing is too large: a state is cut into pieces by whoever stores it.
 const WHOLE: bincode::config::Configuration = bincode::config::standard();
-const _: Config = CONFIG;
 
 pub(crate) fn state_to_bytes(
     state: &State,
@@ -37,31 +36,26 @@ pub(crate) fn state_to_bytes(
     let mut components: Vec<_> = state.flow.iter().collect();
     components.sort_unstable_by_key(|(slot, _)| *slot);
     let flow = &state.flow;
-    let name = |name: &'_ Name| state.vocabulary.known_number_of(name);
-    let add = |(slot, component): &(Slot, &'_ Arc<flow_history_flow::Component>)| {
-        let component: &flow_history_flow::Component = component;
-        (slot.0, component.id.to_string())
-    };
-    let ids: Vec<(u32, String)> = components.iter().map(add).collect();
+    let name = |name| spelt(name, state.vocabulary.known_number_of(name));
     let rows = components
         .iter()
         .map(|(slot, component)| OperationBytes::Add {
             again: slot.0.saturating_add(1),
             id: &component.id,
-            kind: spelt(&component.kind, name(&component.kind)),
+            kind: name(&component.kind),
             parent: component.parent.as_ref().and_then(|id| flow.slot(id)).map_or(0, |slot| slot.0 + 1),
             order: component.order.as_bytes(),
             fields: Row(component
                 .fields
                 .iter()
-                .map(|(field, value)| (spelt(field, name(field)), token::to_tokens(value, flow)))
+                .map(|(field, value)| (name(field), token::to_tokens(value, flow)))
                 .collect()),
         })
         .collect();
     let bytes = StateBytes {
         aside: &aside,
         next_slot: flow.next_slot().0,
-        ids: Row(ids.iter().map(|(slot, id)| (*slot, &**id)).collect()),
+        ids: Row(components.iter().map(|(slot, component)| (slot.0, &*component.id)).collect()),
         components: Row(rows),
         removed: Row(removed.iter().map(|(slot, id)| (slot.0, &**id)).collect()),
     };
@@ -85,12 +79,12 @@ pub(crate) fn state_from_bytes(
     let empty = Assembly::new(next_slot).finish().map_err(|(_, misfit)| misfit.to_string())?;
     let mut state = State::from_aside(history, seq, chain, empty, whole.aside)?;
     let ids = whole.ids.0.iter().map(|(slot, id)| (Slot(*slot), ComponentId::from(*id))).collect();
-    let before = WholeBefore { vocabulary: &state.vocabulary, ids, seq, log_time: state.log_time, next_slot };
+    let before = WholeBefore { state: &state, ids };
     let mut assembly = Assembly::new(next_slot);
     let mut refs = Refs::of(&before);
     let resolve = |name: NameBytes<'_>| match name {
         NameBytes::Spelt(text) => Ok(Name::from(text)),
-        NameBytes::Numbered(number) => before.vocabulary.name(number).cloned().ok_or("a name is not known"),
+        NameBytes::Numbered(number) => before.name(number).cloned().ok_or("a name is not known"),
     };
     for row in whole.components.0 {
         let operation = decode_operation(row, &mut refs, &resolve)?;
@@ -111,37 +105,35 @@ pub(crate) fn state_from_bytes(
     Ok((state, removed.collect()))
 }
 
+/// A state whose components are still on their way: all of it but their ids is known.
 struct WholeBefore<'s> {
-    vocabulary: &'s Vocabulary,
+    state: &'s State,
     ids: HashMap<Slot, ComponentId>,
-    seq: Seq,
-    log_time: i64,
-    next_slot: Slot,
 }
 
 impl Before for WholeBefore<'_> {
     fn seq(&self) -> Seq {
-        self.seq
+        Before::seq(self.state)
     }
 
     fn log_time(&self) -> i64 {
-        self.log_time
+        Before::log_time(self.state)
     }
 
     fn known(&self) -> (usize, usize) {
-        self.vocabulary.lengths()
+        self.state.known()
     }
 
     fn name(&self, number: u32) -> Option<&Name> {
-        self.vocabulary.name(number)
+        self.state.name(number)
     }
 
     fn author(&self, number: u32) -> Option<&Arc<Author>> {
-        self.vocabulary.author(number)
+        self.state.author(number)
     }
 
     fn next_slot(&self) -> Slot {
-        self.next_slot
+        self.state.next_slot()
     }
 
     fn id_in(&self, slot: Slot) -> Option<ComponentId> {

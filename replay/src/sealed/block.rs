@@ -411,7 +411,7 @@ impl Block {
         let max = usize::try_from(start.bytes).unwrap_or(usize::MAX);
         let whole = range == (0..start.entries as usize);
         let capacity = if whole { max + 4 * start.entries as usize } else { 64 * range.len() };
-        let (mut join, mut units) = self.join_from(range.start)?;
+        let (BlockParts(mut join), mut units) = self.join_from(range.start)?;
         join.out.reserve_exact(capacity.min(max.saturating_mul(5)));
         for at in range {
             if at.is_multiple_of(CHAIN_EVERY) && at > 0 {
@@ -445,8 +445,8 @@ impl Block {
         Ok(join.out)
     }
 
-    /// What joins its columns, standing before an entry.
-    fn join_from(&self, at: usize) -> Result<(Join<'_>, Units), Broken> {
+    /// Its columns, standing before an entry.
+    fn join_from(&self, at: usize) -> Result<(BlockParts<'_>, Units), Broken> {
         let max = usize::try_from(self.heads.start.bytes).unwrap_or(usize::MAX);
         let mut join = Join {
             block: self,
@@ -464,16 +464,16 @@ impl Block {
             used.zip(&kept.used).for_each(|(cursor, used)| *cursor = *used);
             point * CHAIN_EVERY
         });
+        let mut parts = BlockParts(join);
         for at in begin..at {
-            let seq = self.heads.start.first_seq.0 + at as u64;
-            grammar::entry(&mut Skip(&mut join), &mut units, seq)?;
+            grammar::entry(&mut parts, &mut units, self.heads.start.first_seq.0 + at as u64)?;
         }
-        Ok((join, units))
+        Ok((parts, units))
     }
 
     /// The parts of its entries, one after the other, from an entry on.
     pub(crate) fn parts_from(&self, at: usize) -> Result<BlockParts<'_>, Broken> {
-        Ok(BlockParts(self.join_from(at)?.0))
+        Ok(self.join_from(at)?.0)
     }
 
     /// The entries from the last point at or before a place to that place, to the next point, or to another place between.
@@ -690,44 +690,9 @@ impl Passage for Join<'_> {
     }
 }
 
-/// Passes entries without writing them.
-struct Skip<'j, 'c>(&'j mut Join<'c>);
-
-impl Passage for Skip<'_, '_> {
-    fn literal(&mut self, _: u8) -> Result<(), Broken> {
-        Ok(())
-    }
-
-    #[inline]
-    fn byte(&mut self, column: Ints) -> Result<u8, Broken> {
-        u8::try_from(self.0.next(column)?).map_err(|_| Broken("a byte is out of bounds"))
-    }
-
-    #[inline]
-    fn integer(&mut self, column: Ints) -> Result<u64, Broken> {
-        self.0.next(column)
-    }
-
-    #[inline]
-    fn foretold(&mut self, column: Ints, foretold: u64) -> Result<u64, Broken> {
-        self.0.next_foretold(column, foretold)
-    }
-
-    #[inline]
-    fn text(&mut self, bytes: Ints, column: Texts) -> Result<(), Broken> {
-        let length = self.0.next(bytes)?;
-        self.fixed(usize::try_from(length).map_err(|_| Broken("a text is too long"))?, column)
-    }
-
-    #[inline]
-    fn fixed(&mut self, count: usize, column: Texts) -> Result<(), Broken> {
-        self.0.skip(count, column).map(drop)
-    }
-}
-
 // ---- Columns to the parts of entries ----
 
-/// The parts of the entries of a block, straight from its columns.
+/// The parts of the entries of a block, straight from its columns; what is passed over is written nowhere.
 pub(crate) struct BlockParts<'b>(Join<'b>);
 
 impl Passage for BlockParts<'_> {

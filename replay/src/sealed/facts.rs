@@ -11,7 +11,8 @@ use super::grammar::{Ints, Texts, Units};
 use super::header::Grown;
 use super::indexes::{SlotIndex, hash_of};
 use super::integer::{Broken, Reader};
-use crate::stacks::Tops;
+use crate::stacks::{Tops, units_back};
+
 use crate::{Author, Seq};
 
 /// Facts about entries, as they are followed one by one.
@@ -127,15 +128,7 @@ impl Facts {
         if one(Ints::Body) != 0 {
             return Ok(());
         }
-        let back = |back: u64| match back {
-            0 => Ok(None),
-            _ => seq
-                .0
-                .checked_sub(back)
-                .filter(|seq| *seq > 0)
-                .map(|seq| Some(Seq(seq)))
-                .ok_or_else(|| "a unit on a stack lies before the first entry".to_owned()),
-        };
+        let back = |back: u64| units_back(seq, back);
         let undo = (one(Ints::FlowBeneath).saturating_sub(1), one(Ints::OwnBeneath).saturating_sub(1));
         let moved = |undo: u64, redo: u64| {
             let beneath = Tops { undo: back(undo)?, redo: back(redo)? };

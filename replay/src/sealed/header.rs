@@ -20,8 +20,8 @@
 //!    508      4  CRC32 of the 508 bytes before
 //! ```
 
-use crate::segment::{Fields, field};
-use crate::{Chain, FORMAT, LogError, SEGMENT_HEADER_BYTES, SegmentHeader, Seq, What};
+use crate::segment::{checked_header, field};
+use crate::{Chain, LogError, SEGMENT_HEADER_BYTES, SegmentHeader, Seq, What};
 
 const MAGIC: &[u8; 8] = b"FhSeald\n";
 
@@ -89,21 +89,7 @@ impl SealedHeader {
     /// Reads the header of the sealed segment of this number, whose file is so long.
     pub(crate) fn decode(bytes: &[u8], file: &str, number: u64, file_bytes: u64) -> Result<Self, LogError> {
         let damaged = |offset, what| LogError::damaged(file, offset, None, what);
-        let Some(header) = bytes.get(..SEGMENT_HEADER_BYTES) else {
-            return Err(damaged(bytes.len() as u64, What::TooShort));
-        };
-        let fields = Fields(header);
-        if &fields.array::<8>(0) != MAGIC {
-            return Err(damaged(0, What::Magic));
-        }
-        let found = field!(fields, u16, 8);
-        if found > FORMAT {
-            return Err(LogError::Unsupported { file: file.to_owned(), found, max: FORMAT });
-        }
-        let summed = header.get(..SEGMENT_HEADER_BYTES - 4).unwrap_or_default();
-        if field!(fields, u32, 508) != crc32fast::hash(summed) {
-            return Err(damaged(0, What::HeaderChecksum));
-        }
+        let fields = checked_header(bytes, MAGIC, file)?;
         let segment = SegmentHeader::decode_fields(&fields, number, file)?;
         let grown = |slot, vocabulary: usize| Grown {
             next_slot: field!(fields, u32, slot),
