@@ -53,9 +53,7 @@ impl History {
 }
 
 fn copy(files: &Files, version: FlowVersionId, to: &Arc<dyn Storage>) -> Result<Backup, Error> {
-    let failed_at = |failed: Failed| {
-        Error::io(failed.operation, to.place().join(&failed.file), failed.offset, failed.source)
-    };
+    let failed_at = |failed| Error::of_storage(&to.place(), failed);
     match to.list() {
         Ok(names) if !names.is_empty() => return Err(Error::NotEmpty { dir: to.place() }),
         Ok(_) => {}

@@ -102,9 +102,7 @@ fn write_checkpoint(storage: &Arc<dyn Storage>, state: &State, basis: Seq) -> Re
     };
     let bytes = bytes.map_err(|error| derived(error.to_string()))?;
     let file = FileName::Checkpoint(state.seq.0).to_string();
-    replace_file(&**storage, &file, &bytes).map_err(|failed| {
-        Error::io(failed.operation, storage.place().join(&failed.file), failed.offset, failed.source)
-    })?;
+    replace_file(&**storage, &file, &bytes).map_err(|failed| Error::of_storage(&storage.place(), failed))?;
     Ok(bytes.len() as u64)
 }
 
@@ -128,18 +126,21 @@ fn retire(files: &Files, head: Seq, kept: usize) {
     if surplus.is_empty() {
         return;
     }
-    let mut shared: BTreeSet<u64> = BTreeSet::new();
-    for seq in checkpoints.iter().filter(|seq| !surplus.contains(seq)) {
-        match open_checkpoint(&files.storage, *seq) {
-            Ok(checkpoint) => shared.extend(checkpoint.refers_to()),
-            // What cannot be read may refer to anything.
-            Err(_) => return,
-        }
-    }
+    let staying = checkpoints.iter().filter(|seq| !surplus.contains(seq));
+    let Some(shared) = shared_by(files, staying.copied()) else { return };
     for seq in surplus.iter().filter(|seq| !shared.contains(&seq.0)) {
         // Left behind, it takes room and nothing else.
         let _ = files.storage.remove(&FileName::Checkpoint(seq.0).to_string());
     }
+}
+
+/// The checkpoints whose pages these share; `None` where one cannot be read, which may refer to anything.
+pub(crate) fn shared_by(files: &Files, staying: impl Iterator<Item = Seq>) -> Option<BTreeSet<u64>> {
+    let mut shared = BTreeSet::new();
+    for seq in staying {
+        shared.extend(open_checkpoint(&files.storage, seq).ok()?.refers_to());
+    }
+    Some(shared)
 }
 
 /// Of ascending versions, those beyond so many in each twofold of age: every second one goes, the newest of a twofold

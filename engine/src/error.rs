@@ -7,6 +7,7 @@ use flow_history_flow::{ComponentId, Conflict, Misfit};
 use flow_history_replay::{Damage, EncodeError, FlowVersionId, LogError, PushError, Seq};
 
 use crate::authorizer::Denial;
+use crate::storage::Failed;
 
 /// Why a call failed. Nothing was written unless the variant says so.
 #[derive(Debug)]
@@ -262,6 +263,11 @@ impl Error {
     /// The error of a failed call to the system.
     pub(crate) fn io(operation: &'static str, path: PathBuf, offset: u64, source: io::Error) -> Self {
         Error::Io { operation, path, offset, source }
+    }
+
+    /// The error of a failed call to the storage of a history in this place.
+    pub(crate) fn of_storage(dir: &std::path::Path, failed: Failed) -> Self {
+        Self::io(failed.operation, dir.join(&failed.file), failed.offset, failed.source)
     }
 
     pub(crate) fn of_log(dir: &std::path::Path, error: LogError) -> Self {

@@ -242,7 +242,7 @@ impl Files {
     }
 
     pub(crate) fn log(&self) -> Result<Arc<Log>, Error> {
-        self.reading(|log| Ok(Arc::clone(log))).map_err(|error| self.log_error(error))
+        self.read(|log| Ok(Arc::clone(log)))
     }
 
     pub(crate) fn key(&self, kind: Kind, of: u64, part: u64) -> Key {

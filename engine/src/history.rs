@@ -604,12 +604,10 @@ impl History {
     pub(crate) fn look_at_head<T>(&self, look: impl FnOnce(&State) -> T) -> Result<T, Error> {
         match &self.shared.role {
             Role::Writer(writer) => Ok(writer.to_plan_on(look)),
-            Role::Reader(_) => {
-                let head = self.fresh_head()?.id.seq();
-                let files = self.files();
-                let log = files.log()?;
-                let state = files.state_at(&log, head).map_err(|error| files.log_error(error))?;
-                Ok(look(&state))
+            Role::Reader(head) => {
+                self.fresh_head()?;
+                let held = Arc::clone(&head.lock());
+                Ok(look(&held.state))
             }
         }
     }

@@ -8,7 +8,7 @@
 //! A crash before the identity leaves the whole log and a base that nothing names; one after it leaves files that are no
 //! part of the log any more. The next writer removes either.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flow_history_flow::{ComponentId, Operation, Slot};
@@ -17,9 +17,10 @@ use flow_history_replay::{
     State, What, Whole, encode_base, is_same_state,
 };
 
-use crate::files::{Files, open_checkpoint};
+use crate::checkpoints::shared_by;
+use crate::files::Files;
 use crate::selector::At;
-use crate::storage::{Failed, write_aside};
+use crate::storage::replace_checked;
 use crate::writer::Draft;
 use crate::{Error, History};
 
@@ -208,42 +209,35 @@ fn write_base(
     number: u64,
     salt: [u8; 16],
 ) -> Result<u64, Error> {
-    let storage = &*files.storage;
-    let file = FileName::Base(number).to_string();
-    let aside = format!("{file}.tmp");
-    let broken = |failed: Failed| {
-        Error::io(failed.operation, files.place.join(&failed.file), failed.offset, failed.source)
-    };
+    let (storage, file) = (&*files.storage, FileName::Base(number).to_string());
     let bytes = encode_base(state, removed, number, salt).map_err(Error::Checkpoint)?;
-    let written = write_aside(storage, &aside, &bytes).map_err(broken).and_then(|()| {
-        // ORDER: what was written is read back and compared before anything relies on it.
-        let source: &dyn flow_history_replay::Source = storage;
-        let read = BaseHeader::read_from(source, &aside, number)
-            .and_then(|header| header.whole_from(source, &aside))
+    let failed = |failed| Error::of_storage(&files.place, failed);
+    // ORDER: what was written is read back and compared before anything relies on it.
+    replace_checked(storage, &file, &bytes, failed, |aside| {
+        let read = BaseHeader::read_from(storage, aside, number)
+            .and_then(|header| header.whole_from(storage, aside))
             .map_err(|error| files.log_error(error))?;
-        if !is_same_state(&read.0, state) || read.1 != *removed {
-            return Err(files.log_error(LogError::damaged(&aside, 0, Some(state.seq), What::Checksum)));
+        if is_same_state(&read.0, state) && read.1 == *removed {
+            return Ok(());
         }
-        storage.rename(&aside, &file).map_err(Failed::write("rename", &aside, 0)).map_err(broken)
-    });
-    if written.is_err() {
-        let _ = storage.remove(&aside);
-    }
-    written?;
-    storage.sync_directory().map_err(Failed::sync("")).map_err(broken)?;
+        Err(files.log_error(LogError::damaged(aside, 0, Some(state.seq), What::Checksum)))
+    })?;
     Ok(bytes.len() as u64)
 }
 
 /// Removes the files that are no part of the log any more; what cannot be removed takes room and nothing else.
 fn remove_what_went(files: &Files, number: u64, oldest: Seq) -> Result<u64, Error> {
     let names = files.storage.list().map_err(|source| Error::io("list", files.place.clone(), 0, source))?;
-    let shared = shared_by_later(files, oldest);
+    let later = files.checkpoints().unwrap_or_default().into_iter().filter(|seq| *seq >= oldest);
+    let shared = shared_by(files, later);
     let mut gone = 0;
     for name in names {
         let goes = match FileName::parse(&name) {
             Some(FileName::RawSegment(other) | FileName::SealedSegment(other)) => other < number,
             Some(FileName::Base(other)) => other != number,
-            Some(FileName::Checkpoint(seq)) => Seq(seq) < oldest && !shared.contains(&seq),
+            Some(FileName::Checkpoint(seq)) => {
+                Seq(seq) < oldest && shared.as_ref().is_some_and(|shared| !shared.contains(&seq))
+            }
             _ => false,
         };
         if goes {
@@ -254,11 +248,4 @@ fn remove_what_went(files: &Files, number: u64, oldest: Seq) -> Result<u64, Erro
         }
     }
     Ok(gone)
-}
-
-/// The checkpoints whose pages later ones share.
-fn shared_by_later(files: &Files, oldest: Seq) -> BTreeSet<u64> {
-    let later = files.checkpoints().unwrap_or_default().into_iter().filter(|seq| *seq >= oldest);
-    let opened = later.filter_map(|seq| open_checkpoint(&files.storage, seq).ok());
-    opened.flat_map(|checkpoint| checkpoint.refers_to().to_vec()).collect()
 }

@@ -28,9 +28,7 @@ pub(crate) fn open_to_write(
     if matches!(found, Found::Nothing | Found::Unfinished) && !may_create {
         return Err(Error::NotAHistory { dir: files.place.clone(), found: "nothing" });
     }
-    let broken = |failed: Failed| {
-        Error::io(failed.operation, files.place.join(&failed.file), failed.offset, failed.source)
-    };
+    let broken = |failed| Error::of_storage(&files.place, failed);
     if matches!(found, Found::Nothing | Found::Unfinished) {
         storage
             .create_directory()

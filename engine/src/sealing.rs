@@ -8,10 +8,11 @@
 
 use std::sync::Arc;
 
-use flow_history_replay::{FileName, Log, LogError, Sealing, verify_sealed};
+use flow_history_replay::{FileName, Log, Sealing, verify_sealed};
 
+use crate::Error;
 use crate::files::Files;
-use crate::storage::{Failed, Storage, write_aside};
+use crate::storage::{Failed, replace_checked};
 use crate::telemetry::{self, Phase};
 use crate::writer::Writer;
 
@@ -22,39 +23,23 @@ const SMALL_BLOCK_BYTES: usize = 1 << 20;
 /// The level of zstd for it.
 const SMALL_LEVEL: i32 = 19;
 
-/// Why a segment was not sealed. The raw file is still there, and the log is whole.
-#[derive(Debug)]
-pub(crate) enum SealError {
-    Log(#[expect(dead_code, reason = "for whoever debugs")] LogError),
-    Storage(#[expect(dead_code, reason = "for whoever debugs")] Failed),
-}
-
 /// Seals the raw segment at a place of the log, and removes it once nothing depends on it any more. Returns the bytes of
-/// the sealed one.
-fn seal(files: &Files, log: &Log, index: usize, raw: FileName, how: &Sealing) -> Result<u64, SealError> {
+/// the sealed one. After an error the raw file is still there, and the log is whole.
+fn seal(files: &Files, log: &Log, index: usize, how: &Sealing) -> Result<u64, Error> {
     let _entered = telemetry::enter(Phase::Seal);
-    let storage: &dyn Storage = &*files.storage;
-    let FileName::RawSegment(number) = raw else { return Ok(0) };
-    let (raw, sealed) = (raw.to_string(), FileName::SealedSegment(number).to_string());
-    let aside = format!("{sealed}.tmp");
-    let bytes = flow_history_replay::seal(log, index, how).map_err(SealError::Log)?;
-    let written = write_aside(storage, &aside, &bytes).map_err(SealError::Storage).and_then(|()| {
-        // ORDER: what was written is read back and compared with the chain before it takes anything's place.
-        verify_sealed(log, index, &aside).map_err(SealError::Log)?;
-        storage
-            .rename(&aside, &sealed)
-            .map_err(Failed::write("rename", &aside, 0))
-            .map_err(SealError::Storage)
-    });
-    if written.is_err() {
-        let _ = storage.remove(&aside);
-    }
-    written?;
-    // ORDER: the name is durable before the raw file, the only other copy, goes.
-    storage.sync_directory().map_err(Failed::sync("")).map_err(SealError::Storage)?;
+    let Some(segment) = log.segments().get(index) else { return Ok(0) };
+    let (storage, raw) = (&*files.storage, segment.file().to_string());
+    let sealed = FileName::SealedSegment(segment.header.number).to_string();
+    let failed = |failed| Error::of_storage(&files.place, failed);
+    let bytes = flow_history_replay::seal(log, index, how).map_err(|error| files.log_error(error))?;
+    // ORDER: what was written is read back and compared with the chain before it takes anything's place, and the name is
+    // durable before the raw file, the only other copy, goes.
+    replace_checked(storage, &sealed, &bytes, failed, |aside| {
+        verify_sealed(log, index, aside).map_err(|error| files.log_error(error))
+    })?;
     // The log as it was listed names a file that goes.
     files.forget_log();
-    storage.remove(&raw).map_err(Failed::write("remove", &raw, 0)).map_err(SealError::Storage)?;
+    storage.remove(&raw).map_err(Failed::write("remove", &raw, 0)).map_err(failed)?;
     Ok(bytes.len() as u64)
 }
 
@@ -89,27 +74,27 @@ fn seal_at_leisure(writer: &Arc<Writer>, files: &Arc<Files>) {
 }
 
 /// Seals every raw segment but the last, which is being written.
-fn seal_full(files: &Files, writer: &Writer) -> Result<(), SealError> {
+fn seal_full(files: &Files, writer: &Writer) -> Result<(), Error> {
     while seal_next(files, writer)? {}
     Ok(())
 }
 
 /// Seals the first raw segment that is not the last; says whether there was one.
-fn seal_next(files: &Files, writer: &Writer) -> Result<bool, SealError> {
+fn seal_next(files: &Files, writer: &Writer) -> Result<bool, Error> {
     let _alone = writer.upkeep.lock();
-    let log = files.open_log().map_err(SealError::Log)?;
+    let log = files.log()?;
     let before_last = log.segments().len().saturating_sub(1);
     let full =
         log.segments().iter().take(before_last).enumerate().find(|(_, segment)| segment.sealed.is_none());
     let Some((index, segment)) = full else { return Ok(false) };
-    let sealed_bytes = seal(files, &log, index, segment.file(), &Sealing::default())?;
+    let sealed_bytes = seal(files, &log, index, &Sealing::default())?;
     writer.sealed(segment.bytes, sealed_bytes);
     Ok(true)
 }
 
 /// Seals the last segment of a history that was closed.
-fn seal_last(files: &Files, bytes_min: u64) -> Result<(), SealError> {
-    let log = files.open_log().map_err(SealError::Log)?;
+fn seal_last(files: &Files, bytes_min: u64) -> Result<(), Error> {
+    let log = files.log()?;
     let index = log.segments().len().saturating_sub(1);
     match log.segments().get(index) {
         Some(last) if last.sealed.is_none() && last.bytes >= bytes_min => {
@@ -118,7 +103,7 @@ fn seal_last(files: &Files, bytes_min: u64) -> Result<(), SealError> {
                 ..=SMALL_BYTES => Sealing::default().block_bytes(SMALL_BLOCK_BYTES).level(Some(SMALL_LEVEL)),
                 _ => Sealing::default(),
             };
-            seal(files, &log, index, last.file(), &how).map(drop)
+            seal(files, &log, index, &how).map(drop)
         }
         _ => Ok(()),
     }

@@ -127,19 +127,34 @@ impl Failed {
 
 /// Writes a whole file aside, syncs it, and renames it into place.
 pub(crate) fn replace_file(storage: &dyn Storage, file: &str, bytes: &[u8]) -> Result<(), Failed> {
+    replace_checked(storage, file, bytes, |failed| failed, |_| Ok(()))
+}
+
+/// As [`replace_file`]; what was written aside is read back and checked, by whatever the caller checks it with, before it
+/// takes anything's place.
+pub(crate) fn replace_checked<E>(
+    storage: &dyn Storage,
+    file: &str,
+    bytes: &[u8],
+    failed: impl Fn(Failed) -> E,
+    check: impl FnOnce(&str) -> Result<(), E>,
+) -> Result<(), E> {
     let aside = format!("{file}.tmp");
+    let rename = || storage.rename(&aside, file).map_err(Failed::write("rename", &aside, 0));
     let written = write_aside(storage, &aside, bytes)
-        .and_then(|()| storage.rename(&aside, file).map_err(Failed::write("rename", &aside, 0)));
+        .map_err(&failed)
+        .and_then(|()| check(&aside))
+        .and_then(|()| rename().map_err(&failed));
     if written.is_err() {
         // Whatever could not be finished is not left behind; if even that fails, the next writer removes it.
         let _ = storage.remove(&aside);
         return written;
     }
     // ORDER: the bytes are durable before the name leads to them, and the name before anyone relies on it.
-    storage.sync_directory().map_err(Failed::sync(""))
+    storage.sync_directory().map_err(Failed::sync("")).map_err(failed)
 }
 
-pub(crate) fn write_aside(storage: &dyn Storage, aside: &str, bytes: &[u8]) -> Result<(), Failed> {
+fn write_aside(storage: &dyn Storage, aside: &str, bytes: &[u8]) -> Result<(), Failed> {
     create_anew(storage, aside)?;
     write_all(storage, aside, 0, bytes).map_err(Failed::write("write", aside, 0))?;
     storage.sync(aside).map_err(Failed::sync(aside))
