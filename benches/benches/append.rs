@@ -8,19 +8,21 @@
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flow_history::{Author, Component, Durability, History, Options, Timestamp, Tuning};
-use flow_history_benches::{Row, Settings, Step, Table, Uniform, median, percentile};
+use flow_history::{Author, Component, Durability, History, Options, Tuning};
+use flow_history_benches::{
+    Place, Row, STREAM_BEGINS, Settings, Step, Table, Uniform, bytes_in, median, percentile,
+};
 
 fn main() {
     let settings = Settings::from_arguments(std::env::args());
     let mut table = Table::new("append", &settings).unwrap();
-    let place = Place::new();
+    let place = Place::new().unwrap();
     if settings.wants("stamp") {
         stamp(&place, &settings, &mut table);
     }
@@ -46,26 +48,6 @@ fn main() {
         append_growth(&place, &settings, &mut table);
     }
     table.print().unwrap();
-}
-
-/// A directory on the disk that the repository is on, which is removed at the end.
-struct Place {
-    directory: tempfile::TempDir,
-    next: std::cell::Cell<u32>,
-}
-
-impl Place {
-    fn new() -> Self {
-        let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
-        std::fs::create_dir_all(&target).unwrap();
-        let directory = tempfile::Builder::new().prefix("bench-").tempdir_in(target).unwrap();
-        Self { directory, next: std::cell::Cell::new(0) }
-    }
-
-    fn fresh(&self) -> PathBuf {
-        self.next.set(self.next.get() + 1);
-        self.directory.path().join(self.next.get().to_string())
-    }
 }
 
 /// The floor: 256 bytes at an advancing place of written space, then fdatasync.
@@ -269,13 +251,9 @@ fn buffered_history(place: &Place) -> (PathBuf, History) {
 
 /// Appends the setup of a stream, then so many of its changes, timed.
 fn append_stream(history: &History, stream: &mut Uniform, setup: usize, count: usize) -> f64 {
-    let authors = Step::authors();
-    let mut millis = 1_700_000_000_000;
+    let mut millis = STREAM_BEGINS;
     let mut append = |step: Step| {
-        millis += i64::from(step.gap_millis);
-        let author = authors.get(usize::from(step.author)).unwrap_or(&authors[0]);
-        let change = history.change(author, "").host_time(Timestamp::from_millis(millis));
-        change.operations(step.operations).append().unwrap();
+        step.append_to(history, &mut millis).unwrap();
     };
     stream.by_ref().take(setup).for_each(&mut append);
     // Making up the stream is not what is measured; it is made in slices that fit a cache.
@@ -472,7 +450,7 @@ fn append_growth(place: &Place, settings: &Settings, table: &mut Table) {
     (0..5).for_each(|_| after.push(append_stream(&history, &mut stream, 0, slice)));
     let ratios = after.iter().map(|rate| median(&before) / rate).collect();
     history.close().unwrap();
-    eprintln!("append_growth: {} bytes of log", directory_bytes(&path));
+    eprintln!("append_growth: {} bytes of log", bytes_in(&path, |_| true).unwrap());
     std::fs::remove_dir_all(path).unwrap();
     table
         .add(Row {
@@ -485,8 +463,4 @@ fn append_growth(place: &Place, settings: &Settings, table: &mut Table) {
             beside: format!("at {late} entries against {early}"),
         })
         .unwrap();
-}
-
-fn directory_bytes(path: &Path) -> u64 {
-    std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
 }

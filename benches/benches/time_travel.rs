@@ -15,8 +15,10 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use flow_history::{Author, Component, Durability, FileStorage, History, Options, Seq, Timestamp, Tuning};
-use flow_history_benches::{Editing, Random, Row, Settings, Step, Table, Uniform, median, percentile};
+use flow_history::{Author, Component, Durability, FileStorage, History, Options, Seq, Tuning};
+use flow_history_benches::{
+    Editing, Place, Random, Row, STREAM_BEGINS, Settings, Step, Table, Uniform, bytes_in, median, percentile,
+};
 use flow_history_replay::{Log, Replay};
 
 fn main() {
@@ -24,7 +26,7 @@ fn main() {
     let settings = Settings::from_arguments(std::env::args());
     let mut bench = Bench {
         table: Table::new("time_travel", &settings).unwrap(),
-        place: Place::new(),
+        place: Place::new().unwrap(),
         written: HashMap::new(),
         settings,
     };
@@ -64,40 +66,8 @@ struct Written {
     changes: u64,
 }
 
-/// A directory on the disk that the repository is on, which is removed at the end.
-struct Place {
-    directory: tempfile::TempDir,
-    next: std::cell::Cell<u32>,
-}
-
-impl Place {
-    fn new() -> Self {
-        let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
-        std::fs::create_dir_all(&target).unwrap();
-        let directory = tempfile::Builder::new().prefix("bench-").tempdir_in(target).unwrap();
-        Self { directory, next: std::cell::Cell::new(0) }
-    }
-
-    fn fresh(&self) -> PathBuf {
-        self.next.set(self.next.get() + 1);
-        self.directory.path().join(self.next.get().to_string())
-    }
-}
-
-fn files_of(path: &Path) -> Vec<(PathBuf, u64)> {
-    let file = |entry: std::io::Result<std::fs::DirEntry>| {
-        let entry = entry.unwrap();
-        (entry.path(), entry.metadata().unwrap().len())
-    };
-    std::fs::read_dir(path).unwrap().map(file).collect()
-}
-
 fn bytes_of(path: &Path, kind: impl Fn(&str) -> bool) -> u64 {
-    files_of(path)
-        .iter()
-        .filter(|(path, _)| path.file_name().is_some_and(|name| kind(&name.to_string_lossy())))
-        .map(|(_, bytes)| bytes)
-        .sum()
+    bytes_in(path, kind).unwrap()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a count")]
@@ -106,13 +76,9 @@ fn real(count: u64) -> f64 {
 }
 
 fn write_steps(history: &History, steps: impl Iterator<Item = Step>) {
-    let authors = Step::authors();
-    let mut millis = 1_700_000_000_000;
+    let mut millis = STREAM_BEGINS;
     for step in steps {
-        millis += i64::from(step.gap_millis);
-        let author = authors.get(usize::from(step.author)).unwrap_or(&authors[0]);
-        let change = history.change(author, "").host_time(Timestamp::from_millis(millis));
-        change.operations(step.operations).append().unwrap();
+        step.append_to(history, &mut millis).unwrap();
     }
 }
 
@@ -130,8 +96,8 @@ fn write_stream(path: &Path, stream: Stream, tuning: Tuning) -> Written {
 
 /// Tells the system to forget what it keeps of these files.
 fn drop_os_cache(path: &Path) {
-    for (path, _) in files_of(path) {
-        forget(&File::open(path).unwrap());
+    for entry in std::fs::read_dir(path).unwrap() {
+        forget(&File::open(entry.unwrap().path()).unwrap());
     }
 }
 

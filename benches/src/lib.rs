@@ -10,12 +10,14 @@ mod random; //  seeded numbers that stay the same for ever
 mod step; //    one change of a stream
 mod uniform; // w1k, w10k, w100k
 mod editing; // as people edit
+mod place; //   where a bench writes
 mod measure; // rounds, medians, spreads
 mod table; //   the rows of a bench, for people and as lines of JSON
 
 pub use crate::editing::Editing;
 pub use crate::measure::{Measured, median, percentile, spread_percent};
+pub use crate::place::{Place, bytes_in};
 pub use crate::random::Random;
-pub use crate::step::{Step, stream_hash};
+pub use crate::step::{STREAM_BEGINS, Step, stream_hash};
 pub use crate::table::{Row, Settings, Table};
 pub use crate::uniform::Uniform;

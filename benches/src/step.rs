@@ -1,6 +1,13 @@
 //! One change of a stream.
 
-use flow_history::{Author, Operation};
+use std::sync::LazyLock;
+
+use flow_history::{Author, Error, FlowVersionId, History, Operation, Timestamp};
+
+/// When the first step of a stream is appended, in milliseconds since 1970.
+pub const STREAM_BEGINS: i64 = 1_700_000_000_000;
+
+static AUTHORS: LazyLock<[Author; 5]> = LazyLock::new(Step::authors);
 
 /// One change of a stream: who, how long after the one before, and what.
 #[derive(Clone, Debug)]
@@ -18,6 +25,17 @@ impl Step {
     #[must_use]
     pub fn authors() -> [Author; 5] {
         ["alice", "bob", "carol", "dan", "eve"].map(Author::user)
+    }
+
+    /// Appends it to a history, so long after the step before, whose time this moves on.
+    ///
+    /// # Errors
+    /// Those of an append.
+    pub fn append_to(self, history: &History, millis: &mut i64) -> Result<FlowVersionId, Error> {
+        *millis += i64::from(self.gap_millis);
+        let author = AUTHORS.get(usize::from(self.author)).unwrap_or(&AUTHORS[0]);
+        let change = history.change(author, "").host_time(Timestamp::from_millis(*millis));
+        change.operations(self.operations).append()
     }
 }
 
