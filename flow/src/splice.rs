@@ -11,7 +11,7 @@ use crate::edits::longest_ascent;
 use crate::{Edit, Flow, Map, Operation, Path, Step, Value};
 
 /// Texts shorter than this are told whole.
-pub const SPLICED_BYTES_MIN: usize = 128;
+pub const SPLICED_BYTES_MIN: usize = 256;
 /// Middles shorter than this are replaced in one piece rather than compared line by line.
 const LINES_FROM_BYTES: usize = 64;
 /// Most pieces of one edit; a text that changed in more places is told whole.
