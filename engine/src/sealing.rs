@@ -21,7 +21,7 @@ const SMALL_BYTES: u64 = 1 << 20;
 /// Bytes of entries in a block of such a one.
 const SMALL_BLOCK_BYTES: usize = 1 << 20;
 /// The level of zstd for it.
-const SMALL_LEVEL: i32 = 19;
+const SMALL_LEVEL: i32 = 12;
 
 /// Seals the raw segment at a place of the log, and removes it once nothing depends on it any more. Returns the bytes of
 /// the sealed one. After an error the raw file is still there, and the log is whole.
