@@ -1,8 +1,8 @@
 //! All pages of a checkpoint to a flow.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
 use flow_history_flow::{Assembly, Component, Flow, Misfit, Reason, Slot};
@@ -14,40 +14,28 @@ use crate::index::{children, ids};
 use crate::limits::PAGES_FOR_TWO;
 use crate::{CheckpointError, Part, ReadAt};
 
-type Components = Vec<(Slot, Arc<Component>)>;
-
 impl<R: ReadAt> Checkpoint<R> {
     /// The flow, slots and next slot included. Reads each page of components once. Where there are many, a second thread
-    /// helps: one decodes while the other decodes and puts the flow together.
+    /// helps.
     ///
     /// # Errors
     /// [`CheckpointError::Damaged`], [`CheckpointError::FileMissing`] and [`CheckpointError::Io`];
     /// [`CheckpointError::ParentMissing`], [`CheckpointError::Cycle`] and [`CheckpointError::Misfit`] where the components
     /// are no flow.
     pub fn to_flow(&self) -> Result<Flow, CheckpointError> {
-        let pages = self.component_pages();
-        let next = AtomicU32::new(0);
-        let turns = Turns { next: &next, pages };
+        let turns = Turns::default();
+        let (here, there) = thread::scope(|scope| {
+            let helps = self.component_pages() as usize >= PAGES_FOR_TWO;
+            let help = || thread::Builder::new().spawn_scoped(scope, || self.components(&turns));
+            // A thread that cannot be started is one that does not help.
+            let second = helps.then(help).and_then(Result::ok);
+            let here = self.components(&turns);
+            let there = second.map(|second| second.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            (here, there.unwrap_or_else(|| Ok(Vec::new())))
+        });
         let mut assembly = Assembly::new(self.header.next_slot);
-        if pages as usize >= PAGES_FOR_TWO {
-            thread::scope(|scope| {
-                let (sender, receiver) = sync_channel(4);
-                // A thread that cannot be started is one that does not help.
-                let _second = thread::Builder::new().spawn_scoped(scope, move || self.help(turns, &sender));
-                let mut reading = Reading::default();
-                while let Some(number) = turns.take() {
-                    for components in receiver.try_iter() {
-                        add(&mut assembly, components?)?;
-                    }
-                    add(&mut assembly, reading.components(self, number)?)?;
-                }
-                receiver.iter().try_for_each(|components| add(&mut assembly, components?))
-            })?;
-        } else {
-            let mut reading = Reading::default();
-            while let Some(number) = turns.take() {
-                add(&mut assembly, reading.components(self, number)?)?;
-            }
+        for (slot, component) in here?.into_iter().chain(there?).flatten() {
+            assembly.add(slot, component).map_err(|misfit| unfit(slot, misfit))?;
         }
         assembly.finish().map_err(|(slot, misfit)| match misfit.reason {
             Reason::ParentMissing { parent } => CheckpointError::ParentMissing { slot, parent },
@@ -56,14 +44,18 @@ impl<R: ReadAt> Checkpoint<R> {
         })
     }
 
-    /// Decodes pages until none is left, or nobody wants them any more and the receiver is gone.
-    fn help(&self, turns: Turns<'_>, sender: &SyncSender<Result<Components, CheckpointError>>) {
-        let mut reading = Reading::default();
-        while let Some(number) = turns.take() {
-            if sender.send(reading.components(self, number)).is_err() {
-                return;
-            }
+    /// The components of the pages that nobody took yet, page by page. Several threads may ask at the same time, with the
+    /// same turns: together they are given every page once.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Damaged`], [`CheckpointError::FileMissing`] and [`CheckpointError::Io`].
+    pub fn components(&self, turns: &Turns) -> Result<Vec<Vec<(Slot, Arc<Component>)>>, CheckpointError> {
+        let (mut buffers, mut pool) = (Buffers::default(), Pool::default());
+        let mut pages = Vec::new();
+        while let Some(number) = turns.take(self.component_pages()) {
+            pages.push(self.page_with(number, &mut buffers)?.components_sharing(&mut pool)?);
         }
+        Ok(pages)
     }
 
     /// The flow, as [`Checkpoint::to_flow`], after reading everything else as well: the indexes, which must say of the
@@ -110,42 +102,15 @@ fn unlike(part: Part) -> CheckpointError {
     CheckpointError::Damaged { part, offset: 0, what: "an index is of another flow" }
 }
 
-/// The pages that nobody took yet.
-#[derive(Clone, Copy)]
-struct Turns<'t> {
-    next: &'t AtomicU32,
-    pages: u32,
-}
+/// Which pages were taken already, where several threads read one checkpoint.
+#[derive(Debug, Default)]
+pub struct Turns(AtomicU32);
 
-impl Turns<'_> {
-    fn take(self) -> Option<u32> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        (number < self.pages).then_some(number)
+impl Turns {
+    fn take(&self, pages: u32) -> Option<u32> {
+        let number = self.0.fetch_add(1, Ordering::Relaxed);
+        (number < pages).then_some(number)
     }
-}
-
-/// What one thread keeps from page to page.
-#[derive(Default)]
-struct Reading {
-    buffers: Buffers,
-    pool: Pool,
-}
-
-impl Reading {
-    fn components<R: ReadAt>(
-        &mut self,
-        checkpoint: &Checkpoint<R>,
-        number: u32,
-    ) -> Result<Components, CheckpointError> {
-        checkpoint.page_with(number, &mut self.buffers)?.components_sharing(&mut self.pool)
-    }
-}
-
-fn add(assembly: &mut Assembly, components: Components) -> Result<(), CheckpointError> {
-    for (slot, component) in components {
-        assembly.add(slot, component).map_err(|misfit| unfit(slot, misfit))?;
-    }
-    Ok(())
 }
 
 fn unfit(slot: Slot, source: Misfit) -> CheckpointError {

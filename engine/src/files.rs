@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flow_history_checkpoint::{Checkpoint, CheckpointError, Page, ReadAt};
+use flow_history_checkpoint::{Checkpoint, CheckpointError, Page, ReadAt, Turns};
 use flow_history_flow::{Component, Flow, Slot};
 use flow_history_replay::{
-    Chain, Ending, Entry, FileName, Folded, IDENTITY_BYTES, Log, LogError, LogIndex, Pushed, Replay, Seq,
-    Source, State, What, read_up_to,
+    Chain, Ending, Entry, FileName, Folded, IDENTITY_BYTES, Log, LogError, LogIndex, Loose, Pushed, Replay,
+    Seq, Source, State, What, read_up_to,
 };
 use parking_lot::Mutex;
 
@@ -22,6 +22,8 @@ use crate::telemetry::{self, Phase};
 const VERSIONS_KEPT: u64 = 4;
 /// About what a component of a state takes in memory.
 const COMPONENT_BYTES: usize = 1 << 10;
+/// From so many entries on, components are taken apart and put together again rather than changed in their flow.
+const MANY_ENTRIES: u64 = 1 << 12;
 /// How often files are read again because somebody sealed or pruned them under the reader.
 const TRIES_MAX: u32 = 16;
 
@@ -305,17 +307,38 @@ impl Files {
     }
 
     fn load_where(&self, log: &Log, seq: Seq, agrees: impl Fn(Chain) -> bool) -> Option<State> {
+        let (checkpoint, chain) = self.open_where(log, seq, agrees)?;
+        let aside = checkpoint.attachment().ok()?;
+        State::from_aside(log.history(), seq, chain, checkpoint.to_flow().ok()?, &aside).ok()
+    }
+
+    /// A checkpoint of this history, with the chain that it states, where the log agrees.
+    fn open_where(
+        &self,
+        log: &Log,
+        seq: Seq,
+        agrees: impl Fn(Chain) -> bool,
+    ) -> Option<(Checkpoint<StoredFile>, Chain)> {
         let checkpoint = open_checkpoint(&self.storage, seq).ok()?;
         let header = checkpoint.header();
         if header.history != log.history().0 || header.sequence != seq.0 {
             return None;
         }
         let chain = Chain(header.chain);
-        if !agrees(chain) {
-            return None;
-        }
-        let aside = checkpoint.attachment().ok()?;
-        State::from_aside(log.history(), seq, chain, checkpoint.to_flow().ok()?, &aside).ok()
+        agrees(chain).then_some((checkpoint, chain))
+    }
+
+    /// The flow of a version from a checkpoint before it: on two threads, one of which reads the entries between while the
+    /// other reads the pages.
+    fn fold_from_checkpoint(&self, log: &Log, from: Seq, to: Seq) -> Option<Folded> {
+        // Without the chain nothing later would notice that a checkpoint is of another line of the history.
+        let agrees = |chain| log.chain_at(from).is_ok_and(|of_log| of_log == Some(chain));
+        let (checkpoint, _) = self.open_where(log, from, agrees)?;
+        let names = State::names_of_aside(&checkpoint.attachment().ok()?).ok()?;
+        let turns = Turns::default();
+        let start = (from, checkpoint.header().next_slot, names);
+        let loose = Loose::starting(log, start, to, || checkpoint.components(&turns)).ok()?.ok()?;
+        loose.into_folded().ok()
     }
 
     /// A checkpoint of this history that agrees with the log, to be asked for single components.
@@ -455,19 +478,28 @@ impl Files {
             near_state.as_ref().map(|state| state.seq).max(near_flow.as_ref().map(|flow| flow.seq()));
         let mut checkpoints = if newest == Some(seq) { Vec::new() } else { self.checkpoints().ok()? };
         checkpoints.retain(|other| *other <= seq && newest.is_none_or(|newest| *other > newest));
-        // Without the chain nothing later would notice that a checkpoint is of another line of the history.
-        let agrees = |seq| move |chain| log.chain_at(seq).is_ok_and(|of_log| of_log == Some(chain));
-        let loaded = checkpoints.into_iter().rev().find_map(|of| self.load_where(log, of, agrees(of)));
-        let mut folded = match (loaded, near_flow, near_state) {
-            (Some(loaded), ..) => Folded::from(&loaded),
-            (None, Some(flow), _) if Some(flow.seq()) == newest => Folded::clone(&flow),
-            (None, _, Some(state)) => Folded::from(&*state),
+        let of_checkpoint =
+            checkpoints.into_iter().rev().find_map(|from| self.fold_from_checkpoint(log, from, seq));
+        if let Some(folded) = of_checkpoint {
+            self.entries_read.fetch_add(folded.entries_folded(), Ordering::Relaxed);
+            return Some(folded);
+        }
+        let mut folded = match (near_flow, near_state) {
+            (Some(flow), _) if Some(flow.seq()) == newest => Folded::clone(&flow),
+            (_, Some(state)) => Folded::from(&*state),
             _ => Folded::from(&log.start().ok()?),
         };
         let before = folded.entries_folded();
-        let folds = folded.run_to(log, seq);
-        self.entries_read.fetch_add(folded.entries_folded() - before, Ordering::Relaxed);
-        folds.ok().map(|()| folded)
+        if seq.0 - folded.seq().0 >= MANY_ENTRIES {
+            let mut loose = Loose::of(&folded);
+            drop(folded);
+            loose.run_to(log, seq).ok()?;
+            folded = loose.into_folded().ok()?;
+        } else {
+            folded.run_to(log, seq).ok()?;
+        }
+        self.entries_read.fetch_add(folded.entries_folded().saturating_sub(before), Ordering::Relaxed);
+        Some(folded)
     }
 
     /// What is kept of the newest version not later than this.

@@ -3,7 +3,26 @@
 use std::sync::Arc;
 
 use crate::apply::edit_fields;
-use crate::{Component, Misfit, Operation, Reason};
+use crate::{Component, Edit, Misfit, Name, Operation, Path, Reason, Value};
+
+impl Component {
+    /// Gives a field a value, for whoever follows a component through entries that were checked when they were appended.
+    /// Bounds are not looked at; whatever puts components together does.
+    pub fn put(&mut self, field: &Name, value: Value) {
+        match self.fields.named_mut(field) {
+            Some(held) => *held = value,
+            None => drop(self.fields.put(field, value)),
+        }
+    }
+
+    /// Edits what lies at a path, as [`Component::put`] does.
+    ///
+    /// # Errors
+    /// [`Reason`] where there is no such path, or another text than the one that a splice is of; nothing is changed.
+    pub fn edit(&mut self, path: &Path, edit: &Edit) -> Result<(), Reason> {
+        edit_fields(&mut self.fields, path, edit).map(drop)
+    }
+}
 
 impl Operation {
     /// What becomes of the component that this operation is about, given what it was before; `None` stands for a

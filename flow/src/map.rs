@@ -60,7 +60,10 @@ impl Map {
 
     /// As [`Map::get_mut`] for a key that may be the very text that is held: then no text is read.
     pub(crate) fn named_mut(&mut self, key: &Name) -> Option<&mut Value> {
-        self.0.iter_mut().find(|(k, _)| k.is(key)).map(|(_, value)| value)
+        // The very text is looked for before any other is read: nearly always it is there.
+        let same = self.0.iter().position(|(held, _)| held.is_same_text(key));
+        let at = same.or_else(|| self.0.iter().position(|(held, _)| held == key))?;
+        self.0.get_mut(at).map(|(_, value)| value)
     }
 
     /// The place of a key among the keys.

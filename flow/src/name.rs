@@ -108,8 +108,8 @@ shared_text! {
 }
 
 impl Name {
-    /// Whether it is the same text; a text that both share is not read.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    /// Whether both hold one text between them, which is not read.
+    pub(crate) fn is_same_text(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }

@@ -49,7 +49,9 @@ mod stacks; //     what undo and redo would take next
 mod fold; //       the stacks of a whole log, unit by unit
 mod state; //      what folding entries builds up
 mod replay; //     folding, entry by entry
+mod effects; //    what entries do to the flow, read and not yet applied
 mod folded; //     folding for the flow alone
+mod loose; //      the same for many entries at once, component by component
 
 pub use crate::author::{Author, AuthorKind};
 pub use crate::base::{BaseHeader, Whole, encode_base, is_same_state};
@@ -67,6 +69,7 @@ pub use crate::keys::{KEYS_REMEMBERED, Keyed, Keys, content_of};
 pub use crate::limits::*;
 pub use crate::log::{CLOSING_BYTES, Log, SegmentSummary};
 pub use crate::log_index::{LogIndex, Touches};
+pub use crate::loose::{Loose, Placed};
 pub use crate::replay::Replay;
 pub use crate::sealed::{Grown, SealedHeader, Sealing, SegmentIndex, seal, verify_sealed};
 pub use crate::segment::{Ending, SegmentHeader, SegmentReason, Tail};

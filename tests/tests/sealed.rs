@@ -6,14 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use flow_history::{
     Author, ComponentId, Flow, History, Intent, Mark, MemoryStorage, Operation, Scope, Slot, Tuning,
 };
 use flow_history_replay::{
-    Body, Chain, Ending, Entry, FileName, Folded, Log, LogError, LogIndex, MemorySource, Replay, Sealing,
-    Seq, State, Tail, seal, verify_sealed,
+    Body, Chain, Ending, Entry, FileName, Folded, Log, LogError, LogIndex, Loose, MemorySource, Placed,
+    Replay, Sealing, Seq, State, Tail, seal, verify_sealed,
 };
 use flow_history_tests::{Chance, Gene, SeededClock, slots_of, thoroughness};
 
@@ -226,7 +227,13 @@ fn the_flow_alone_is_what_replay_gives_at_every_version() {
                 let from = chance.below(usize::try_from(truth.seq.0).unwrap() + 1);
                 let mut at_once = Folded::from(&states[from]);
                 at_once.run_to(&log, truth.seq).unwrap();
-                for folded in [&along, &at_once] {
+                // The same component by component, in one go, in two, and beside the reading of what it begins with.
+                let mut loose = Loose::of(&Folded::from(&states[from]));
+                loose.run_to(&log, states[(from + at(truth.seq)) / 2].seq).unwrap();
+                loose.run_to(&log, truth.seq).unwrap();
+                let started = started(&log, &states[from], truth.seq);
+                let loose = loose.into_folded().unwrap();
+                for folded in [&along, &at_once, &loose, &started] {
                     assert_eq!(folded.seq(), truth.seq);
                     let of = format!("seed {seed}, version {}, from {from}", truth.seq);
                     assert_eq!(slots_of(folded.flow()), slots_of(&truth.flow), "{of}");
@@ -235,12 +242,30 @@ fn the_flow_alone_is_what_replay_gives_at_every_version() {
                     compared += 1;
                 }
                 assert_eq!(at_once.entries_folded(), truth.seq.0 - from as u64);
+                assert_eq!(started.entries_folded(), truth.seq.0 - from as u64);
             }
             let behind = truth_behind(&states);
             assert!(along.run_to(&log, behind).is_err(), "there is no version {behind}");
         }
     }
     assert!(compared > 2_000, "{compared} flows were compared");
+}
+
+fn at(seq: Seq) -> usize {
+    usize::try_from(seq.0).unwrap()
+}
+
+/// The flow of a version from the components of an earlier one, which two threads read in parts.
+fn started(log: &Log, from: &State, to: Seq) -> Folded {
+    let components = Loose::of(&Folded::from(from)).components().to_vec();
+    let parts: Vec<Vec<Placed>> = components.chunks(3).map(<[Placed]>::to_vec).collect();
+    let turns = AtomicUsize::new(0);
+    let taken = || -> Result<_, ()> {
+        Ok(std::iter::from_fn(|| parts.get(turns.fetch_add(1, Ordering::Relaxed)).cloned()).collect())
+    };
+    let names = State::names_of_aside(&from.aside_to_bytes().unwrap()).unwrap();
+    let start = (from.seq, from.flow.next_slot(), names);
+    Loose::starting(log, start, to, taken).unwrap().unwrap().into_folded().unwrap()
 }
 
 fn truth_behind(states: &[State]) -> Seq {

@@ -63,6 +63,16 @@ impl State {
             .map_err(|_| EncodeError::EntryTooLarge { max: ENTRY_BYTES_MAX })
     }
 
+    /// Of what [`State::aside_to_bytes`] kept the names that have numbers, which is all that folding the flow needs.
+    ///
+    /// # Errors
+    /// As [`State::from_aside`].
+    pub fn names_of_aside(aside: &[u8]) -> Result<Vec<Name>, String> {
+        let (aside, _): (AsideBytes<'_>, usize) =
+            bincode::borrow_decode_from_slice(aside, CONFIG).map_err(|error| error.to_string())?;
+        Ok(aside.names.0.into_iter().map(Name::from).collect())
+    }
+
     /// The state at a checkpoint: its place in the chain, its flow, and what [`State::aside_to_bytes`] kept.
     ///
     /// # Errors

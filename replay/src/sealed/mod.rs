@@ -22,6 +22,7 @@ mod footer; //        where everything lies
 mod segment_index; // reading
 mod encode; //        sealing, and checking what was sealed
 
+pub(crate) use block::Block;
 pub(crate) use encode::index_of_raw;
 pub use encode::{Sealing, seal, verify_sealed};
 pub(crate) use footer::Owner;

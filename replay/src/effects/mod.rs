@@ -1,0 +1,111 @@
+//! What entries do to the flow, and nothing else of them: read, and not yet applied.
+//!
+//! Whoever wants the flow of a version needs of the entries since some earlier one only what they do, and of that only
+//! what is still to be seen at the end. So it is read first, and applied afterwards: [`Folded`](crate::Folded) applies it
+//! in the order of the entries, to a flow; [`Loose`](crate::Loose) slot by slot, to components that are not put together
+//! yet, which touches each of them once, in the order in which they lie in memory.
+
+mod read; //    entries to what they do
+mod stretch; // the bytes of entries in a row, as they lie in segments
+
+use std::sync::Arc;
+
+use flow_history_flow::{Component, ComponentId, Edit, Map, Name, Order, Path, Slot, Splices, Step};
+
+pub(crate) use self::read::Effects;
+pub(crate) use self::stretch::{Stretch, Stretches};
+use crate::canonical::{NameBytes, Token, ValueBytes};
+use crate::sealed::Broken;
+use crate::token;
+
+/// What one operation does, and to the component in which slot.
+pub(crate) struct Effect<'b> {
+    pub(crate) slot: Slot,
+    pub(crate) act: Act<'b>,
+}
+
+/// Most are `Put`; what the others need lies elsewhere, so that a row of effects is short.
+pub(crate) enum Act<'b> {
+    Put(NameBytes<'b>, ValueBytes<'b>),
+    Edit(Box<Editing<'b>>),
+    Remove,
+    Move { parent: Option<u32>, order: &'b [u8] },
+    Add(Box<Adding<'b>>),
+}
+
+/// A Set that is no plain Put.
+pub(crate) struct Editing<'b> {
+    field: NameBytes<'b>,
+    steps: Vec<Step>,
+    edit: Edited<'b>,
+}
+
+enum Edited<'b> {
+    Put(ValueBytes<'b>),
+    Place(u32, ValueBytes<'b>),
+    Clear,
+    Splice(Splices),
+}
+
+pub(crate) struct Adding<'b> {
+    pub(crate) id: ComponentId,
+    /// Whether the slot is one that was given out before.
+    pub(crate) again: bool,
+    kind: NameBytes<'b>,
+    parent: Option<u32>,
+    order: &'b [u8],
+    fields: Vec<(NameBytes<'b>, ValueBytes<'b>)>,
+}
+
+/// What effects name by number: names, and components by their slots.
+pub(crate) struct Known<'n, F> {
+    pub(crate) names: &'n [Name],
+    /// The id of what stands in a slot.
+    pub(crate) id_of: F,
+}
+
+impl<F: Fn(u32) -> Result<ComponentId, &'static str>> Known<'_, F> {
+    pub(crate) fn name(&self, name: &NameBytes<'_>) -> Result<Name, Broken> {
+        match name {
+            NameBytes::Spelt(text) => Ok(Name::from(*text)),
+            NameBytes::Numbered(number) => {
+                self.names.get(*number as usize).cloned().ok_or(Broken("a name is not known"))
+            }
+        }
+    }
+
+    pub(crate) fn value(&self, value: ValueBytes<'_>) -> Result<flow_history_flow::Value, Broken> {
+        match value {
+            // What most values are.
+            ValueBytes::Flat(Token::Text(text)) => Ok(flow_history_flow::Value::Text(text.into())),
+            tokens => token::from_tokens(tokens, &self.id_of).map_err(|_| Broken("a value is none")),
+        }
+    }
+
+    pub(crate) fn parent(&self, parent: Option<u32>) -> Result<Option<ComponentId>, Broken> {
+        parent.map(|slot| (self.id_of)(slot)).transpose().map_err(Broken)
+    }
+
+    pub(crate) fn edit(&self, editing: Editing<'_>) -> Result<(Path, Edit), Broken> {
+        let path = Path { field: self.name(&editing.field)?, steps: editing.steps };
+        let edit = match editing.edit {
+            Edited::Put(value) => Edit::Put(self.value(value)?),
+            Edited::Place(at, value) => Edit::Place(at, self.value(value)?),
+            Edited::Clear => Edit::Clear,
+            Edited::Splice(splices) => Edit::Splice(splices),
+        };
+        Ok((path, edit))
+    }
+
+    pub(crate) fn component(&self, adding: Adding<'_>) -> Result<Arc<Component>, Broken> {
+        let mut component = Component::new(adding.id, self.name(&adding.kind)?);
+        component.parent = self.parent(adding.parent)?;
+        component.order = Order::from_bytes(adding.order);
+        let mut fields = Vec::with_capacity(adding.fields.len());
+        for (field, value) in adding.fields {
+            fields.push((self.name(&field)?, self.value(value)?));
+        }
+        component.fields = Map::of_distinct(fields).ok_or(Broken("a field comes twice"))?;
+        Ok(Arc::new(component))
+    }
+}

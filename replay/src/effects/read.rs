@@ -1,0 +1,205 @@
+//! Entries to what they do.
+
+use flow_history_flow::{CHANGE_OPERATIONS_MAX, ComponentId, Name, Slot, Splice, Splices, Step};
+
+use super::{Act, Adding, Edited, Editing, Effect};
+use crate::ENCODING;
+use crate::canonical::{NameBytes, Token, ValueBytes};
+use crate::sealed::{Broken, Ints, Parts, Texts, extra_of, mark};
+
+/// What some entries in a row do.
+pub(crate) struct Effects<'b> {
+    /// In the order of the operations.
+    pub(crate) row: Vec<Effect<'b>>,
+    /// The names that they give numbers to.
+    pub(crate) names: Vec<Name>,
+    /// Slots of components that are referred to, as parents or in values.
+    pub(crate) mentioned: Vec<u32>,
+    /// The slot that the next add takes.
+    pub(crate) next_slot: u32,
+}
+
+impl<'b> Effects<'b> {
+    pub(crate) fn new(next_slot: Slot) -> Self {
+        Self { row: Vec::new(), names: Vec::new(), mentioned: Vec::new(), next_slot: next_slot.0 }
+    }
+
+    /// Reads the entry `seq`.
+    pub(crate) fn read(&mut self, parts: &mut impl Parts<'b>, seq: u64) -> Result<(), Broken> {
+        parts.literal(ENCODING)?;
+        for _ in 0..parts.integer(Ints::Extras)? {
+            match parts.integer(Ints::Extra)? {
+                0 => {
+                    for _ in 0..parts.integer(Ints::ExtraInt)? {
+                        self.names.push(Name::from(text(parts.take_text(Ints::ExtraBytes, Texts::Extra)?)?));
+                    }
+                }
+                kind => extra_of(parts, kind, seq)?,
+            }
+        }
+        parts.pass_head()?;
+        match parts.integer(Ints::Body)? {
+            0 => {
+                let count = parts.integer(Ints::Operations)?;
+                if count > CHANGE_OPERATIONS_MAX as u64 {
+                    return Err(Broken("it has too many operations"));
+                }
+                (0..count).try_for_each(|_| self.operation(parts))
+            }
+            1 => mark(parts),
+            _ => Err(Broken("a body is of no known kind")),
+        }
+    }
+
+    fn operation(&mut self, parts: &mut impl Parts<'b>) -> Result<(), Broken> {
+        let effect = match parts.integer(Ints::Operation)? {
+            0 => self.add(parts)?,
+            1 => Effect { slot: slot(parts)?, act: Act::Remove },
+            2 => self.set(parts)?,
+            3 => {
+                let (slot, parent) = (slot(parts)?, self.parent(parts)?);
+                let order = parts.take_text(Ints::OrderBytes, Texts::Order)?;
+                Effect { slot, act: Act::Move { parent, order } }
+            }
+            _ => return Err(Broken("an operation is of no known kind")),
+        };
+        self.row.push(effect);
+        Ok(())
+    }
+
+    fn add(&mut self, parts: &mut impl Parts<'b>) -> Result<Effect<'b>, Broken> {
+        let again: u32 = narrow(parts.integer(Ints::Again)?)?;
+        let id = ComponentId::from(text(parts.take_text(Ints::IdBytes, Texts::Id)?)?);
+        let kind = name(parts, Ints::Kind)?;
+        let parent = self.parent(parts)?;
+        let order = parts.take_text(Ints::OrderBytes, Texts::Order)?;
+        let mut fields = Vec::new();
+        for _ in 0..parts.integer(Ints::Fields)? {
+            fields.push((name(parts, Ints::AddField)?, self.value(parts)?));
+        }
+        let slot = match again.checked_sub(1) {
+            Some(slot) => slot,
+            None => {
+                self.next_slot = self.next_slot.checked_add(1).ok_or(Broken("a slot is out of bounds"))?;
+                self.next_slot - 1
+            }
+        };
+        let adding = Adding { id, again: again > 0, kind, parent, order, fields };
+        Ok(Effect { slot: Slot(slot), act: Act::Add(Box::new(adding)) })
+    }
+
+    fn set(&mut self, parts: &mut impl Parts<'b>) -> Result<Effect<'b>, Broken> {
+        let slot = slot(parts)?;
+        let field = name(parts, Ints::Field)?;
+        let mut steps = Vec::new();
+        for _ in 0..parts.integer(Ints::Steps)? {
+            steps.push(match parts.integer(Ints::Step)? {
+                0 => Step::Key(Name::from(text(parts.take_text(Ints::StepBytes, Texts::Step)?)?)),
+                1 => Step::Index(narrow(parts.integer(Ints::Index)?)?),
+                _ => return Err(Broken("a step is of no known kind")),
+            });
+        }
+        let edit = match parts.integer(Ints::Edit)? {
+            0 => {
+                let value = self.value(parts)?;
+                if steps.is_empty() {
+                    return Ok(Effect { slot, act: Act::Put(field, value) });
+                }
+                Edited::Put(value)
+            }
+            1 => Edited::Place(narrow(parts.integer(Ints::Place)?)?, self.value(parts)?),
+            2 => Edited::Clear,
+            3 => Edited::Splice(splices(parts)?),
+            _ => return Err(Broken("an edit is of no known kind")),
+        };
+        Ok(Effect { slot, act: Act::Edit(Box::new(Editing { field, steps, edit })) })
+    }
+
+    fn parent(&mut self, parts: &mut impl Parts<'b>) -> Result<Option<u32>, Broken> {
+        let parent: u32 = narrow(parts.integer(Ints::Parent)?)?;
+        let parent = parent.checked_sub(1);
+        self.mentioned.extend(parent);
+        Ok(parent)
+    }
+
+    fn value(&mut self, parts: &mut impl Parts<'b>) -> Result<ValueBytes<'b>, Broken> {
+        match next_token(parts)? {
+            // What most values are.
+            text @ Token::Text(_) => Ok(ValueBytes::Flat(text)),
+            first => {
+                let too_deep = || Broken("a value is nested too deep");
+                let value = ValueBytes::of_tokens(first, || next_token(parts), too_deep)?;
+                let tokens = match &value {
+                    ValueBytes::Flat(token) => std::slice::from_ref(token),
+                    ValueBytes::Nested(tokens) => tokens,
+                };
+                self.mentioned.extend(tokens.iter().filter_map(|token| match token {
+                    Token::Component(slot) => Some(*slot),
+                    _ => None,
+                }));
+                Ok(value)
+            }
+        }
+    }
+}
+
+fn slot<'b>(parts: &mut impl Parts<'b>) -> Result<Slot, Broken> {
+    narrow(parts.integer(Ints::Slot)?).map(Slot)
+}
+
+fn name<'b>(parts: &mut impl Parts<'b>, column: Ints) -> Result<NameBytes<'b>, Broken> {
+    match parts.integer(column)?.checked_sub(1) {
+        None => Ok(NameBytes::Spelt(text(parts.take_text(Ints::SpeltBytes, Texts::Spelt)?)?)),
+        Some(number) => narrow(number).map(NameBytes::Numbered),
+    }
+}
+
+fn narrow(value: u64) -> Result<u32, Broken> {
+    u32::try_from(value).map_err(|_| Broken("a number is out of bounds"))
+}
+
+fn text(bytes: &[u8]) -> Result<&str, Broken> {
+    std::str::from_utf8(bytes).map_err(|_| Broken("a text is none"))
+}
+
+fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Broken> {
+    bytes.try_into().map_err(|_| Broken("it ends early"))
+}
+
+fn splices<'b>(parts: &mut impl Parts<'b>) -> Result<Splices, Broken> {
+    let result = array(parts.take(8, Texts::Fixed)?)?;
+    let mut pieces = Vec::new();
+    for _ in 0..parts.integer(Ints::Items)? {
+        let (keep, remove) = (narrow(parts.integer(Ints::Place)?)?, narrow(parts.integer(Ints::Place)?)?);
+        let insert = text(parts.take_text(Ints::TextBytes, Texts::Text)?)?.into();
+        pieces.push(Splice { keep, remove, insert });
+    }
+    Ok(Splices { pieces, result })
+}
+
+fn next_token<'b>(parts: &mut impl Parts<'b>) -> Result<Token<'b>, Broken> {
+    Ok(match parts.integer(Ints::Token)? {
+        0 => Token::Null,
+        1 => Token::False,
+        2 => Token::True,
+        3 => {
+            // Zigzag: the lowest bit is the sign.
+            let value = parts.integer(Ints::Integer)?;
+            Token::Integer((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
+        }
+        4 => Token::Lexeme(text(parts.take_text(Ints::TextBytes, Texts::Text)?)?),
+        5 => Token::Text(text(parts.take_text(Ints::TextBytes, Texts::Text)?)?),
+        6 => Token::Bytes(parts.take_text(Ints::BytesBytes, Texts::Bytes)?),
+        7 => Token::List(narrow(parts.integer(Ints::Items)?)?),
+        8 => Token::Map(narrow(parts.integer(Ints::Items)?)?),
+        9 => Token::Key(text(parts.take_text(Ints::KeyBytes, Texts::Key)?)?),
+        10 => Token::Component(narrow(parts.integer(Ints::Component)?)?),
+        11 => Token::Nowhere(text(parts.take_text(Ints::TextBytes, Texts::Text)?)?),
+        12 => {
+            let bytes = array::<32>(parts.take(32, Texts::Fixed)?)?;
+            let (id, tag) = bytes.split_at(16);
+            Token::Secret { id: array(id)?, tag: array(tag)? }
+        }
+        _ => return Err(Broken("a token is of no known kind")),
+    })
+}

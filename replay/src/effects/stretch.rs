@@ -1,0 +1,169 @@
+//! The bytes of entries in a row, as they lie in segments.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use flow_history_flow::Slot;
+
+use super::Effects;
+use crate::log::{EntryRanges, Walk};
+use crate::sealed::{Block, Broken, PlainParts, Reader};
+use crate::{FrameHeader, Log, LogError, SegmentIndex, Seq, What};
+
+/// A stretch of sealed entries ends with the block that fills it to so many bytes in memory.
+const STRETCH_BYTES: usize = 16 << 20;
+
+/// Reads the log from one version to another, a stretch at a time. Checksums are checked, the hash chain is not: what was
+/// sealed was compared with it then, and a frame is summed.
+pub(crate) struct Stretches<'l> {
+    log: &'l Log,
+    segment: usize,
+    /// The newest entry that was given.
+    seq: Seq,
+    to: Seq,
+}
+
+/// Entries that were read, and of which nothing is known yet.
+pub(crate) enum Stretch {
+    Blocks { sealed: SegmentIndex, blocks: Vec<Arc<Block>>, after: Seq, to: Seq },
+    Frames { walk: Walk, frames: Vec<(FrameHeader, Range<usize>)>, after: Seq, to: Seq },
+}
+
+impl<'l> Stretches<'l> {
+    /// The entries after one version, up to another.
+    pub(crate) fn new(log: &'l Log, after: Seq, to: Seq) -> Self {
+        Self { log, segment: log.segment_of(after.next().unwrap_or(after)), seq: after, to }
+    }
+
+    /// The next entries; `None` behind the last one that was asked for.
+    pub(crate) fn next(&mut self) -> Result<Option<Stretch>, LogError> {
+        while self.seq < self.to {
+            let Some(summary) = self.log.segments().get(self.segment) else {
+                return Err(LogError::damaged("", 0, Some(self.to), What::LogIsShorter));
+            };
+            let after = self.seq;
+            let stretch = match &summary.sealed {
+                Some(sealed) => self.blocks(sealed)?,
+                None => self.frames()?,
+            };
+            if self.seq > after {
+                return Ok(Some(stretch));
+            }
+            self.segment += 1;
+        }
+        Ok(None)
+    }
+
+    fn blocks(&mut self, sealed: &SegmentIndex) -> Result<Stretch, LogError> {
+        let after = self.seq;
+        let (mut blocks, mut bytes) = (Vec::new(), 0);
+        for at in sealed.blocks_from(after.next().unwrap_or(after))? {
+            if self.seq >= self.to || bytes >= STRETCH_BYTES {
+                break;
+            }
+            let block = sealed.block_once(at)?;
+            let start = block.heads.start;
+            if start.first_seq > self.seq.next().unwrap_or_default() {
+                return Err(sealed.broken(0, self.seq.next(), Broken("a block is not the next")));
+            }
+            self.seq = Seq((start.first_seq.0 + u64::from(start.entries)).saturating_sub(1).min(self.to.0));
+            bytes += block.bytes();
+            blocks.push(block);
+        }
+        Ok(Stretch::Blocks { sealed: sealed.clone(), blocks, after, to: self.seq })
+    }
+
+    fn frames(&mut self) -> Result<Stretch, LogError> {
+        let after = self.seq;
+        let (mut walk, mut frames) = (self.log.walk(self.segment)?, Vec::new());
+        while self.seq < self.to {
+            let Some((frame, payload)) = walk.next_frame()? else { break };
+            if frame.entries == 0 || frame.last_seq() <= after {
+                continue;
+            }
+            self.seq = frame.last_seq().min(self.to);
+            frames.push((frame, payload));
+        }
+        Ok(Stretch::Frames { walk, frames, after, to: self.seq })
+    }
+}
+
+impl Stretch {
+    /// The newest entry in it.
+    pub(crate) fn to(&self) -> Seq {
+        match self {
+            Stretch::Blocks { to, .. } | Stretch::Frames { to, .. } => *to,
+        }
+    }
+
+    pub(crate) fn entries(&self) -> u64 {
+        match self {
+            Stretch::Blocks { after, to, .. } | Stretch::Frames { after, to, .. } => to.0 - after.0,
+        }
+    }
+
+    /// What it is in words, where its entries do what cannot be done.
+    pub(crate) fn broken(&self, why: Broken) -> LogError {
+        match self {
+            Stretch::Blocks { sealed, after, .. } => sealed.broken(0, after.next(), why),
+            Stretch::Frames { walk, after, .. } => {
+                LogError::damaged(&walk.file, 0, after.next(), What::Layout(why.0))
+            }
+        }
+    }
+
+    /// What its entries do, the next add taking this slot.
+    pub(crate) fn effects(&self, next_slot: Slot) -> Result<Effects<'_>, LogError> {
+        let mut effects = Effects::new(next_slot);
+        match self {
+            Stretch::Blocks { sealed, blocks, after, to } => {
+                let mut seq = *after;
+                for block in blocks {
+                    let start = block.heads.start;
+                    let broken = |seq: Seq, why| sealed.broken(0, seq.next(), why);
+                    let skip = (seq.0 + 1).checked_sub(start.first_seq.0);
+                    let skip = skip.and_then(|skip| usize::try_from(skip).ok()).unwrap_or_default();
+                    if skip == 0 && start.next_slot != effects.next_slot {
+                        return Err(broken(seq, Broken("a block begins with another slot")));
+                    }
+                    let mut parts = block.parts_from(skip).map_err(|why| broken(seq, why))?;
+                    for _ in skip..start.entries as usize {
+                        if seq >= *to {
+                            break;
+                        }
+                        let next = seq.next().unwrap_or_default();
+                        effects.read(&mut parts, next.0).map_err(|why| broken(seq, why))?;
+                        seq = next;
+                    }
+                }
+            }
+            Stretch::Frames { walk, frames, after, to } => {
+                for (frame, payload) in frames {
+                    let mut ranges = EntryRanges::new(walk, payload.clone());
+                    for seq in frame.first_seq.0..=frame.last_seq().0.min(to.0) {
+                        let broken = |place, Broken(why)| {
+                            LogError::damaged(
+                                &walk.file,
+                                walk.place(place),
+                                Some(Seq(seq)),
+                                What::Layout(why),
+                            )
+                        };
+                        let Some(range) = ranges.next_range()? else {
+                            let fewer = Broken("a frame holds fewer entries than it says");
+                            return Err(broken(walk.offset(), fewer));
+                        };
+                        if seq <= after.0 {
+                            continue;
+                        }
+                        let bytes = walk.segment.bytes.get(range.clone()).unwrap_or_default();
+                        let mut parts = PlainParts(Reader(bytes));
+                        let read = effects.read(&mut parts, seq).and_then(|()| parts.0.end());
+                        read.map_err(|why| broken(range.start, why))?;
+                    }
+                }
+            }
+        }
+        Ok(effects)
+    }
+}
