@@ -22,6 +22,7 @@
 mod limits; //     every bound of the model, with their relations
 mod name; //       ids and names: shared, cheap to clone
 mod number; //     a number with its lexeme
+mod text; //       the text of a value
 mod value; //      what a field holds
 mod map; //        an ordered map of values
 mod path; //       where inside a component's fields
@@ -68,6 +69,7 @@ pub use crate::order::Order;
 pub use crate::path::{Path, Step};
 pub use crate::removal::removal_of;
 pub use crate::splice::{SPLICED_BYTES_MIN, SPLICES_MAX, Splice, Splices, splice_long_texts};
+pub use crate::text::Text;
 pub use crate::value::{SecretRef, Value};
 
 /// Id of the one component that holds what belongs to the whole document.

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::edits::longest_ascent;
-use crate::{Edit, Flow, Map, Operation, Path, Step, Value};
+use crate::{Edit, Flow, Map, Operation, Path, Step, Text, Value};
 
 /// Texts shorter than this are told whole.
 pub const SPLICED_BYTES_MIN: usize = 256;
@@ -61,7 +61,7 @@ impl Splices {
     }
 
     /// The text that comes out of another.
-    pub(crate) fn apply(&self, before: &str) -> Result<Arc<str>, OtherText> {
+    pub(crate) fn apply(&self, before: &str) -> Result<Text, OtherText> {
         let inserted: usize = self.pieces.iter().map(|piece| piece.insert.len()).sum();
         let mut after = String::with_capacity(before.len() + inserted);
         let mut at = 0_usize;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{ComponentId, ID_BYTES_MAX, Map, NAME_BYTES_MAX, NESTING_MAX, Number, Reason, VALUE_BYTES_MAX};
+use crate::{ComponentId, ID_BYTES_MAX, Map, NAME_BYTES_MAX, NESTING_MAX, Number, Reason, Text, VALUE_BYTES_MAX};
 
 /// A value of a field, or inside one.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -16,7 +16,7 @@ pub enum Value {
     /// A number with its lexeme.
     Number(Number),
     /// Text.
-    Text(Arc<str>),
+    Text(Text),
     /// Bytes that are not text.
     Bytes(Arc<[u8]>),
     /// A list.

@@ -198,7 +198,7 @@ fn dependencies_point_one_way() {
 
 #[test]
 fn each_named_package_has_one_home() {
-    let homes: [(&str, &[&str]); 9] = [
+    let homes: [(&str, &[&str]); 10] = [
         ("bincode", &["replay/src/canonical"]),
         ("rkyv", &["checkpoint/src/"]),
         ("redb", &["engine/src/catalog.rs"]),
@@ -206,6 +206,7 @@ fn each_named_package_has_one_home() {
         ("crc32fast", &["replay/", "checkpoint/"]),
         ("zstd", &["replay/", "checkpoint/", "benches/benches/block_layout.rs"]),
         ("imbl", &["flow/"]),
+        ("smol_str", &["flow/"]),
         ("proptest", &["tests/"]),
         ("criterion", &["benches/"]),
     ];
