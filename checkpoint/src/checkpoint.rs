@@ -290,14 +290,22 @@ fn read(
 #[derive(Default)]
 pub(crate) struct Buffers {
     bytes: Vec<u8>,
+    /// What a page was decompressed into that nobody needs any more.
+    raw: AlignedVec,
     decompressor: Decompressor<'static>,
 }
 
 impl Buffers {
+    /// Takes the memory of a page back for the next one.
+    pub(crate) fn reuse(&mut self, page: Page) {
+        self.raw = page.archive;
+    }
+
     /// Decompresses bytes that are said to become this many. Allocates no more than that, and only once the compressed
     /// bytes themselves say the same.
     fn inflate(&mut self, raw_bytes: usize) -> Result<AlignedVec, What> {
-        let mut raw = AlignedVec::new();
+        let mut raw = std::mem::take(&mut self.raw);
+        raw.clear();
         if raw_bytes > INFLATED_BYTES_MAX {
             if self.bytes.len() != raw_bytes {
                 return Err("it is too large to be compressed");

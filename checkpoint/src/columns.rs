@@ -304,7 +304,7 @@ impl<'p> PageReader<'p> {
         for _ in 0..place {
             self.pass()?;
         }
-        let component = self.component(&mut Pool::default())?;
+        let component = self.component(&mut Pool::default(), None)?;
         Ok(Some((component, parent)))
     }
 
@@ -340,7 +340,9 @@ impl<'p> PageReader<'p> {
         let slots = self.slots()?;
         let mut components = Vec::with_capacity(slots.len());
         for slot in slots {
-            components.push((slot, Arc::new(self.component(pool)?)));
+            let like = components.last().map(|(_, component): &(Slot, Arc<Component>)| &component.fields);
+            let component = self.component(pool, like)?;
+            components.push((slot, Arc::new(component)));
         }
         let numbers = [self.kinds, self.parents, self.fields, self.keys, self.counts, self.integers];
         let texts = [&self.ids, &self.texts].map(|column| column.text.len() + column.lengths.0.len());
@@ -352,7 +354,8 @@ impl<'p> PageReader<'p> {
         Ok(components)
     }
 
-    fn component(&mut self, pool: &mut Pool) -> Result<Component, What> {
+    /// The next component; `like` the fields of another that very likely has the same ones.
+    fn component(&mut self, pool: &mut Pool, like: Option<&Map>) -> Result<Component, What> {
         let id = self.ids.next()?;
         if id.is_empty() || id.len() > ID_BYTES_MAX {
             return Err("an id is empty or too long");
@@ -369,11 +372,11 @@ impl<'p> PageReader<'p> {
         let mut component = Component::new(id, kind).at(Order::from_bytes(order));
         component.parent = parent;
         let fields = self.fields.next_usize()?;
-        component.fields = self.fields_of(fields, pool)?;
+        component.fields = self.fields_of(fields, pool, like)?;
         Ok(component)
     }
 
-    fn fields_of(&mut self, count: usize, pool: &mut Pool) -> Result<Map, What> {
+    fn fields_of(&mut self, count: usize, pool: &mut Pool, like: Option<&Map>) -> Result<Map, What> {
         // Every value has a token, so that a count beyond them is a lie; found before anything is allocated for it.
         let mut owed = count;
         self.affords(owed)?;
@@ -382,7 +385,11 @@ impl<'p> PageReader<'p> {
             let name = self.names.get(self.keys.next_usize()?, &mut pool.names)?;
             fields.push((name, self.value(&mut owed, pool)?));
         }
-        Map::of_distinct(fields).ok_or(TWICE)
+        match like {
+            Some(like) => Map::of_distinct_like(fields, like),
+            None => Map::of_distinct(fields),
+        }
+        .ok_or(TWICE)
     }
 
     fn affords(&self, owed: usize) -> Result<(), What> {

@@ -53,7 +53,9 @@ impl<R: ReadAt> Checkpoint<R> {
         let (mut buffers, mut pool) = (Buffers::default(), Pool::default());
         let mut pages = Vec::new();
         while let Some(number) = turns.take(self.component_pages()) {
-            pages.push(self.page_with(number, &mut buffers)?.components_sharing(&mut pool)?);
+            let page = self.page_with(number, &mut buffers)?;
+            pages.push(page.components_sharing(&mut pool)?);
+            buffers.reuse(page);
         }
         Ok(pages)
     }

@@ -25,6 +25,8 @@ use crate::{Component, Flow, Misfit, Reason, Slot};
 #[derive(Default)]
 pub struct Assembly {
     flow: Flow,
+    /// The hashes of all ids.
+    hashes: Vec<(u64, Slot)>,
     /// Those with a parent, which may not be there yet.
     inside: Vec<(Slot, Arc<Component>)>,
     /// What did not fit, after which nothing comes out.
@@ -41,8 +43,8 @@ impl Assembly {
     /// Adds a component.
     ///
     /// # Errors
-    /// [`Misfit`] as for an Add, but for parents, which [`Assembly::finish`] looks at. There is no flow then any more:
-    /// [`Assembly::finish`] gives the same error.
+    /// [`Misfit`] as for an Add, but for parents and ids that are taken, which [`Assembly::finish`] looks at. There is no
+    /// flow then any more: [`Assembly::finish`] gives the same error.
     pub fn add(&mut self, slot: Slot, component: Arc<Component>) -> Result<(), Misfit> {
         self.insert(slot, &component).map_err(|reason| {
             let misfit = Misfit::new(&component.id, reason);
@@ -55,9 +57,6 @@ impl Assembly {
         if slot.0 >= self.flow.next_slot {
             return Err(Reason::SlotTaken { slot });
         }
-        if self.flow.slot(&component.id).is_some() {
-            return Err(Reason::IdTaken);
-        }
         if self.flow.component_in(slot).is_some() {
             return Err(Reason::SlotTaken { slot });
         }
@@ -67,19 +66,24 @@ impl Assembly {
         if component.parent.is_some() {
             self.inside.push((slot, Arc::clone(component)));
         }
-        self.flow.occupy(slot, component);
+        self.hashes.push(self.flow.occupy_unindexed(slot, component));
         Ok(())
     }
 
     /// The flow.
     ///
     /// # Errors
-    /// The slot of a component whose parent does not exist, or is inside it, and the [`Misfit`] that says so:
-    /// [`Reason::ParentMissing`] or [`Reason::Cycle`]. The first component that could not be added, where there is one.
+    /// The slot of a component whose id an earlier slot has, or whose parent does not exist or is inside it, and the
+    /// [`Misfit`] that says so: [`Reason::IdTaken`], [`Reason::ParentMissing`] or [`Reason::Cycle`]. The first component that could not be added, where there is one.
     pub fn finish(self) -> Result<Flow, (Slot, Misfit)> {
-        let Self { mut flow, mut inside, spoilt } = self;
+        let Self { mut flow, hashes, mut inside, spoilt } = self;
         if let Some(spoilt) = spoilt {
             return Err(spoilt);
+        }
+        if let Some(slot) = flow.index_all(hashes)
+            && let Some(component) = flow.component_in(slot)
+        {
+            return Err((slot, Misfit::new(&component.id, Reason::IdTaken)));
         }
         inside.sort_unstable_by_key(|(slot, _)| *slot);
         // Child and parent, ascending by child.

@@ -86,6 +86,27 @@ impl Flow {
         components.insert(slot, Arc::clone(component));
     }
 
+    /// Puts a component into a slot that is free; its id is to be found once [`Flow::index_all`] was called with what this
+    /// returns for all of them.
+    pub(crate) fn occupy_unindexed(&mut self, slot: Slot, component: &Arc<Component>) -> (u64, Slot) {
+        self.components.insert(slot, Arc::clone(component));
+        (self.hashes.hash_one(&*component.id), slot)
+    }
+
+    /// Indexes the ids of all components; gives a slot whose id a slot before it has.
+    pub(crate) fn index_all(&mut self, slots: Vec<(u64, Slot)>) -> Option<Slot> {
+        let (ids, alike) = Index::of(slots);
+        self.ids = ids;
+        let id = |slot: &Slot| self.components.get(*slot).map(|component| &component.id);
+        let twice = |group: &Vec<Slot>| {
+            let mut later = group.iter().enumerate();
+            later
+                .find(|(at, slot)| group.iter().take(*at).any(|other| id(other) == id(slot)))
+                .map(|(_, slot)| *slot)
+        };
+        alike.iter().find_map(twice)
+    }
+
     /// Takes the component out of a slot.
     pub(crate) fn vacate(&mut self, slot: Slot) -> Option<Arc<Component>> {
         let component = self.components.remove(slot)?;

@@ -46,6 +46,15 @@ fn way(hash: u64, depth: u32) -> usize {
 }
 
 impl Index {
+    /// The index of many at once. Also gives the slots that have a hash in common, each such group ascending.
+    pub(crate) fn of(mut slots: Vec<(u64, Slot)>) -> (Self, Vec<Vec<Slot>>) {
+        // By the ways from the root on, and then by the rest: what goes to one leaf stands together.
+        slots.sort_unstable_by_key(|(hash, slot)| (hash.reverse_bits(), *slot));
+        let alike = slots.chunk_by(|(one, _), (other, _)| one == other).filter(|group| group.len() > 1);
+        let alike = alike.map(|group| group.iter().map(|(_, slot)| *slot).collect()).collect();
+        (Self { root: built(&slots, 0) }, alike)
+    }
+
     /// The slot with this hash that is the one.
     pub(crate) fn find(&self, hash: u64, mut is_it: impl FnMut(Slot) -> bool) -> Option<Slot> {
         let (mut tree, mut depth) = (&self.root, 0);
@@ -116,6 +125,26 @@ impl Index {
     }
 }
 
+fn built(slots: &[(u64, Slot)], depth: u32) -> Tree {
+    if slots.is_empty() {
+        return Tree::Empty;
+    }
+    if slots.len() <= LEAF_MAX || depth >= HEIGHT_MAX {
+        return Tree::Leaf(
+            slots.iter().map(|(hash, slot)| Tagged { tag: tag(*hash), slot: *slot }).collect(),
+        );
+    }
+    let mut ways: [Tree; WIDTH] = std::array::from_fn(|_| Tree::Empty);
+    for of_way in slots.chunk_by(|(one, _), (other, _)| way(*one, depth) == way(*other, depth)) {
+        if let Some((hash, _)) = of_way.first()
+            && let Some(below) = ways.get_mut(way(*hash, depth))
+        {
+            *below = built(of_way, depth + 1);
+        }
+    }
+    Tree::Branch(Arc::new(ways))
+}
+
 fn split(leaf: &[Tagged], depth: u32, hash_of: impl Fn(Slot) -> u64) -> Tree {
     let mut ways: [Vec<Tagged>; WIDTH] = std::array::from_fn(|_| Vec::new());
     for tagged in leaf {
@@ -157,6 +186,14 @@ mod tests {
                 }
             }
             clones.push((index, map));
+            let (index, map) = clones.last().cloned().unwrap();
+            let slots: Vec<(u64, Slot)> = map.iter().map(|(key, slot)| (hash(*key), *slot)).collect();
+            let (at_once, alike) = Index::of(slots.clone());
+            let in_common =
+                slots.iter().filter(|(one, slot)| slots.iter().any(|(other, of)| one == other && slot != of));
+            assert_eq!(alike.iter().map(Vec::len).sum::<usize>(), in_common.count());
+            clones.push((index, map.clone()));
+            clones.push((at_once, map));
             for (index, map) in clones {
                 for key in 0..keys {
                     let found = index.find(hash(key), |slot| key_of[slot.0 as usize] == key);

@@ -34,6 +34,17 @@ impl Map {
         distinct.then_some(Self(entries))
     }
 
+    /// As [`Map::of_distinct`], beside a map that very likely has the same keys, as components of a kind do: where they are
+    /// the very texts of that one, nothing is compared.
+    #[must_use]
+    pub fn of_distinct_like(entries: Vec<(Name, Value)>, like: &Map) -> Option<Self> {
+        let is_same = |((key, _), (other, _)): (&(Name, Value), &(Name, Value))| key.is_same_text(other);
+        if entries.len() == like.0.len() && entries.iter().zip(&like.0).all(is_same) {
+            return Some(Self(entries));
+        }
+        Self::of_distinct(entries)
+    }
+
     /// The number of keys.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -141,6 +152,7 @@ impl fmt::Debug for Map {
 #[cfg(test)]
 mod tests {
     use super::Map;
+    use crate::{Name, Value};
 
     #[test]
     fn keeps_the_order_of_keys_and_the_last_value_of_each() {
@@ -150,12 +162,24 @@ mod tests {
 
     #[test]
     fn entries_whose_keys_differ_are_a_map() {
-        let entries = |keys: &[u32]| keys.iter().map(|key| (key.to_string().into(), (*key).into())).collect();
+        let entries = |keys: &[u32]| -> Vec<(Name, Value)> {
+            keys.iter().map(|key| (key.to_string().into(), (*key).into())).collect()
+        };
         for count in [0, 1, 2, 24, 25, 1_000] {
             let keys: Vec<u32> = (0..count).rev().collect();
             let map: Map = keys.iter().map(|key| (key.to_string(), *key)).collect();
-            assert_eq!(Map::of_distinct(entries(&keys)), Some(map));
-            assert_eq!(Map::of_distinct(entries(&[&keys[..], &[0, 0]].concat())), None);
+            let twice = entries(&[&keys[..], &[0, 0]].concat());
+            assert_eq!(Map::of_distinct(entries(&keys)).as_ref(), Some(&map));
+            for like in [&map, &Map(entries(&keys)), &Map(twice.clone()), &Map::new()] {
+                assert_eq!(Map::of_distinct_like(entries(&keys), like).as_ref(), Some(&map));
+                let same_texts = like.0.clone();
+                let expected = Map::of_distinct(same_texts.clone());
+                if like.0 != twice {
+                    assert_eq!(Map::of_distinct_like(same_texts, like), expected);
+                }
+            }
+            assert_eq!(Map::of_distinct_like(twice.clone(), &map), None);
+            assert_eq!(Map::of_distinct(twice), None);
         }
     }
 

@@ -69,7 +69,8 @@ mod tests {
     fn a_text_is_the_same_whichever_way_it_is_held() {
         for length in [0, 1, 22, 23, 24, 25, 300] {
             let text = "ä1".repeat(length)[..length / 3 * 3].to_owned() + &"x".repeat(length % 3);
-            let ways: [Text; 3] = [text.as_str().into(), text.clone().into(), Arc::<str>::from(&*text).into()];
+            let ways: [Text; 3] =
+                [text.as_str().into(), text.clone().into(), Arc::<str>::from(&*text).into()];
             for one in &ways {
                 assert_eq!((one.as_str(), one.to_string()), (&*text, text.clone()));
                 assert!(ways.iter().all(|other| other == one));

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{ComponentId, ID_BYTES_MAX, Map, NAME_BYTES_MAX, NESTING_MAX, Number, Reason, Text, VALUE_BYTES_MAX};
+use crate::{
+    ComponentId, ID_BYTES_MAX, Map, NAME_BYTES_MAX, NESTING_MAX, Number, Reason, Text, VALUE_BYTES_MAX,
+};
 
 /// A value of a field, or inside one.
 #[derive(Clone, PartialEq, Eq, Hash)]

@@ -97,7 +97,7 @@ impl Folded {
             }
             Act::Add(adding) => {
                 let again = adding.again.then_some(slot);
-                let component = known.component(*adding)?;
+                let component = known.component(*adding, None)?;
                 let found = flow.slot(&component.id);
                 apply_found(flow, &Operation::Add { component, slot: again }, found)
             }

@@ -158,7 +158,8 @@ impl Loose {
             for (_, at) in of_slot {
                 let Some(effect) = row.get_mut(*at as usize) else { continue };
                 let act = std::mem::replace(&mut effect.act, Act::Remove);
-                apply(&mut standing, act, &known)?;
+                let like = after.last().map(|(_, component): &Placed| &**component);
+                apply(&mut standing, act, &known, like)?;
             }
             after.extend(standing.map(|component| (slot, component)));
         }
@@ -205,12 +206,13 @@ fn apply<F: Fn(u32) -> Result<ComponentId, &'static str>>(
     standing: &mut Option<Arc<Component>>,
     act: Act<'_>,
     known: &Known<'_, F>,
+    like: Option<&Component>,
 ) -> Result<(), Broken> {
     const EMPTY: Broken = Broken("a slot is empty");
     match act {
         Act::Add(adding) => match standing {
             Some(_) => return Err(Broken("a slot is taken")),
-            None => *standing = Some(known.component(*adding)?),
+            None => *standing = Some(known.component(*adding, like)?),
         },
         Act::Remove => drop(standing.take().ok_or(EMPTY)?),
         other => {

@@ -97,7 +97,12 @@ impl<F: Fn(u32) -> Result<ComponentId, &'static str>> Known<'_, F> {
         Ok((path, edit))
     }
 
-    pub(crate) fn component(&self, adding: Adding<'_>) -> Result<Arc<Component>, Broken> {
+    /// The component that is added; `like` another that very likely has the same fields.
+    pub(crate) fn component(
+        &self,
+        adding: Adding<'_>,
+        like: Option<&Component>,
+    ) -> Result<Arc<Component>, Broken> {
         let mut component = Component::new(adding.id, self.name(&adding.kind)?);
         component.parent = self.parent(adding.parent)?;
         component.order = Order::from_bytes(adding.order);
@@ -105,7 +110,11 @@ impl<F: Fn(u32) -> Result<ComponentId, &'static str>> Known<'_, F> {
         for (field, value) in adding.fields {
             fields.push((self.name(&field)?, self.value(value)?));
         }
-        component.fields = Map::of_distinct(fields).ok_or(Broken("a field comes twice"))?;
+        let fields = match like {
+            Some(like) => Map::of_distinct_like(fields, &like.fields),
+            None => Map::of_distinct(fields),
+        };
+        component.fields = fields.ok_or(Broken("a field comes twice"))?;
         Ok(Arc::new(component))
     }
 }

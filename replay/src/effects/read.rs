@@ -7,6 +7,9 @@ use crate::ENCODING;
 use crate::canonical::{NameBytes, Token, ValueBytes};
 use crate::sealed::{Broken, Ints, Parts, Texts, extra_of, mark};
 
+/// Room is made beforehand for no more effects than this.
+const EXPECTED_MAX: usize = 1 << 18;
+
 /// What some entries in a row do.
 pub(crate) struct Effects<'b> {
     /// In the order of the operations.
@@ -20,8 +23,14 @@ pub(crate) struct Effects<'b> {
 }
 
 impl<'b> Effects<'b> {
-    pub(crate) fn new(next_slot: Slot) -> Self {
-        Self { row: Vec::new(), names: Vec::new(), mentioned: Vec::new(), next_slot: next_slot.0 }
+    /// Room for so many, and for more.
+    pub(crate) fn new(next_slot: Slot, expected: usize) -> Self {
+        Self {
+            row: Vec::with_capacity(expected.min(EXPECTED_MAX)),
+            names: Vec::new(),
+            mentioned: Vec::new(),
+            next_slot: next_slot.0,
+        }
     }
 
     /// Reads the entry `seq`.

@@ -114,7 +114,8 @@ impl Stretch {
 
     /// What its entries do, the next add taking this slot.
     pub(crate) fn effects(&self, next_slot: Slot) -> Result<Effects<'_>, LogError> {
-        let mut effects = Effects::new(next_slot);
+        // Most entries do one thing.
+        let mut effects = Effects::new(next_slot, usize::try_from(self.entries()).unwrap_or_default());
         match self {
             Stretch::Blocks { sealed, blocks, after, to } => {
                 let mut seq = *after;
