@@ -19,7 +19,7 @@ use flow_history::{Author, Component, Durability, FileStorage, History, Options,
 use flow_history_benches::{
     Editing, Place, Random, Row, STREAM_BEGINS, Settings, Step, Table, Uniform, bytes_in, median, percentile,
 };
-use flow_history_replay::{Log, Replay};
+use flow_history_replay::{Folded, Log, Loose, Replay};
 
 fn main() {
     write_and_die();
@@ -448,8 +448,11 @@ impl Bench {
     }
 
     fn replay(&mut self) {
-        // One thread does all of it today, so that the two rows are one figure.
-        for (row, target) in [("replay_2", 3e6), ("replay_1", 2.5e6)] {
+        for (row, target, beside) in [
+            ("replay_2", 3e6, "w10k, two threads, checksums and chain"),
+            ("replay_1", 2.5e6, "w10k, one thread, checksums"),
+            ("replay_0", f64::NAN, "w10k, one thread, every check, every header: no target"),
+        ] {
             if !self.wants(row) {
                 continue;
             }
@@ -458,13 +461,27 @@ impl Bench {
                 .map(|_| {
                     let started = Instant::now();
                     let log = Log::open(std::sync::Arc::new(FileStorage::read_only(&written.path))).unwrap();
-                    let mut replay = Replay::from_the_start(&log);
-                    replay.run_to(Seq(u64::MAX)).unwrap();
-                    real(replay.state().seq.0) / started.elapsed().as_secs_f64()
+                    let end = match row {
+                        "replay_0" => {
+                            let mut replay = Replay::from_the_start(&log);
+                            replay.run_to(Seq(u64::MAX)).unwrap();
+                            replay.state().seq
+                        }
+                        _ => {
+                            let mut loose = Loose::of(&Folded::from(&log.start().unwrap()));
+                            let end = log.ending().unwrap().seq;
+                            match row {
+                                "replay_2" => loose.run_checked(&log, end).unwrap(),
+                                _ => loose.run_to(&log, end).unwrap(),
+                            }
+                            loose.into_folded().unwrap().seq()
+                        }
+                    };
+                    assert_eq!(end, Seq(written.changes));
+                    real(end.0) / started.elapsed().as_secs_f64()
                 })
                 .collect();
-            let beside = "w10k, one thread, every check".to_owned();
-            self.add(row, rates, "changes per s", target, self.quick(), beside);
+            self.add(row, rates, "changes per s", target, self.quick(), beside.to_owned());
         }
     }
 

@@ -5,8 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use flow_history_checkpoint::{Checkpoint, CheckpointError};
-use flow_history_flow::{Component, Operation, Slot};
-use flow_history_replay::{Body, Chain, LogError, LogIndex, Seq, What};
+use flow_history_flow::{Component, Slot};
+use flow_history_replay::{Chain, LogError, LogIndex, Seq, What};
 
 use crate::cache::{self, Kind};
 use crate::files::{Files, StoredFile};
@@ -155,33 +155,8 @@ impl Past {
         from: Seq,
         mut component: Option<Arc<Component>>,
     ) -> Result<Option<Arc<Component>>, LogError> {
-        let mut id = component.as_ref().map(|component| component.id.clone());
         for touched in self.index.touches(slot, from, self.seq) {
-            let seq = touched?;
-            let missing = || LogError::damaged("", 0, Some(seq), What::Missing);
-            if id.is_none() {
-                id = self.index.id_of(slot)?;
-            }
-            let known = id.as_ref().map(|id| (slot, id));
-            let (entry, mut next_slot) = self.index.entry_about(seq, known)?.ok_or_else(missing)?;
-            let Body::Change(operations) = &entry.body else { continue };
-            for operation in operations {
-                // Of an add its slot says whether it is this one; anything else is about whoever has the id just then.
-                let is_about = match operation {
-                    Operation::Add { slot: Some(again), .. } => *again == slot,
-                    Operation::Add { slot: None, .. } => {
-                        let given = next_slot;
-                        next_slot = Slot(given.0.saturating_add(1));
-                        given == slot
-                    }
-                    other => component.is_some() && Some(other.id()) == id.as_ref(),
-                };
-                if is_about {
-                    component = operation.apply_alone(component).map_err(|misfit| {
-                        LogError::damaged("", 0, Some(seq), What::Misfit(misfit.to_string()))
-                    })?;
-                }
-            }
+            component = self.index.follow(touched?, slot, component)?;
         }
         Ok(component)
     }

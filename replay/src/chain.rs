@@ -8,7 +8,7 @@ pub struct HistoryId(pub [u8; 16]);
 
 /// The hash of everything up to an entry: `chain(0)` = BLAKE3(history id, "flow-history chain 1"), `chain(n)` =
 /// BLAKE3(chain(n-1), canonical bytes of entry n). It outlives file formats.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Chain(pub [u8; 32]);
 
 impl Chain {

@@ -76,7 +76,7 @@ impl Folded {
     fn apply(&mut self, Effect { slot, act }: Effect<'_>) -> Result<(), Broken> {
         let Self { flow, names, .. } = self;
         let id_of = |slot| id_in(flow, slot);
-        let known = Known { names, id_of };
+        let known = Known { name_of: |number: u32| names.get(number as usize).cloned(), id_of };
         match act {
             Act::Put(field, value) => {
                 let (field, value) = (known.name(&field)?, known.value(value)?);

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use flow_history_flow::{Component, ComponentId, Name, Slot};
 
+use crate::effects::{Known, apply};
 use crate::sealed::{New, index_of_raw};
 use crate::{
     Author, BaseHeader, Chain, Entry, FlowVersionId, HistoryId, Log, LogError, SegmentIndex, Seq, Source,
@@ -192,34 +193,58 @@ impl LogIndex {
         Ok(self.entry_with_slots(seq)?.map(|(entry, _)| entry))
     }
 
+    /// What an entry makes of the component in a slot, given what it was before; `None` stands for a slot that is empty. Reads
+    /// its block, and the ids of other components that it names.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn follow(
+        &self,
+        seq: Seq,
+        slot: Slot,
+        before: Option<Arc<Component>>,
+    ) -> Result<Option<Arc<Component>>, LogError> {
+        let missing = || LogError::damaged("", 0, Some(seq), What::Missing);
+        let segment = self.segment_of(seq).ok_or_else(missing)?;
+        let id = before.as_ref().map(|component| component.id.clone());
+        let around = self.before(seq, id.as_ref().map(|id| (slot, id)));
+        let known = Known {
+            name_of: |number| around.name(number).cloned(),
+            id_of: |other| around.id_in(Slot(other)).ok_or("a slot is empty"),
+        };
+        let mut standing = before;
+        let applied = segment.with_effects(seq, |effects| {
+            let mut of_slot = effects.into_iter().filter(|effect| effect.slot == slot);
+            of_slot.try_for_each(|effect| apply(&mut standing, effect.act, &known, None))
+        });
+        match applied {
+            Ok(()) => Ok(standing),
+            Err(error) => Err(around.failure.take().unwrap_or(error)),
+        }
+    }
+
+    /// What is known of what is before an entry, its log time and the slot that its first add takes left out.
+    fn before<'i>(&'i self, seq: Seq, known: Option<(Slot, &'i ComponentId)>) -> EntryBefore<'i> {
+        EntryBefore {
+            index: self,
+            seq: seq.previous().unwrap_or_default(),
+            log_time: 0,
+            next_slot: Slot(0),
+            vocabularies: (0..self.segments.len()).map(|_| OnceCell::new()).collect(),
+            known,
+            failure: RefCell::new(None),
+        }
+    }
+
     /// One entry, and the slot that the first add in it takes; the others take those that follow.
     ///
     /// # Errors
     /// [`LogError`].
     pub fn entry_with_slots(&self, seq: Seq) -> Result<Option<(Entry, Slot)>, LogError> {
-        self.entry_about(seq, None)
-    }
-
-    /// As [`LogIndex::entry_with_slots`], for whoever knows the id of a slot already, which is then not read.
-    ///
-    /// # Errors
-    /// [`LogError`].
-    pub fn entry_about(
-        &self,
-        seq: Seq,
-        known: Option<(Slot, &ComponentId)>,
-    ) -> Result<Option<(Entry, Slot)>, LogError> {
         let Some(segment) = self.segment_of(seq) else { return Ok(None) };
         let found = segment.find(seq)?;
-        let before = EntryBefore {
-            index: self,
-            seq: seq.previous().unwrap_or_default(),
-            log_time: found.log_time,
-            next_slot: found.next_slot,
-            vocabularies: (0..self.segments.len()).map(|_| OnceCell::new()).collect(),
-            known,
-            failure: RefCell::new(None),
-        };
+        let before =
+            EntryBefore { log_time: found.log_time, next_slot: found.next_slot, ..self.before(seq, None) };
         match crate::canonical::decode_whole_entry(found.bytes(), &before) {
             Ok((header, body)) => {
                 let id = FlowVersionId::new(seq, &found.chain);

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::thread;
 
 use flow_history_flow::{Assembly, Component, ComponentId, Name, Slot};
 
-use crate::effects::{Act, Effect, Effects, Known, Stretch, Stretches};
+use crate::effects::{Act, Effect, Effects, Known, Stretch, Stretches, apply};
 use crate::sealed::Broken;
 use crate::{Folded, Log, LogError, Seq, What};
 
@@ -86,6 +87,35 @@ impl Loose {
         Ok(Ok(loose))
     }
 
+    /// As [`Loose::run_to`], and checks that every entry is where the hash chain says it is. A second thread helps.
+    ///
+    /// # Errors
+    /// As [`Loose::run_to`].
+    pub fn run_checked(&mut self, log: &Log, to: Seq) -> Result<(), LogError> {
+        let mut stretches = Stretches::new(log, self.seq, to);
+        let mut next = stretches.next()?;
+        while let Some(stretch) = next.take() {
+            let turns = AtomicUsize::new(0);
+            let (turns, ahead) = (&turns, &mut stretches);
+            next = thread::scope(|scope| {
+                let of_stretch = &stretch;
+                let beside = move || -> Result<Option<Stretch>, LogError> {
+                    let next = ahead.next()?;
+                    of_stretch.check_chain(turns).map(|()| next)
+                };
+                let second = thread::Builder::new().spawn_scoped(scope, beside);
+                let effects = stretch.effects(self.next_slot)?;
+                self.apply(&stretch, effects)?;
+                stretch.check_chain(turns)?;
+                match second {
+                    Ok(second) => second.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                    Err(error) => Err(LogError::io("start a thread to read", "", 0, error)),
+                }
+            })?;
+        }
+        Ok(())
+    }
+
     /// The version.
     #[must_use]
     pub fn seq(&self) -> Seq {
@@ -141,7 +171,7 @@ impl Loose {
     fn apply_row(&mut self, mut row: Vec<Effect<'_>>, mentioned: Vec<u32>) -> Result<(), Broken> {
         let ids = self.ids_of(mentioned, &row)?;
         let id_of = |slot| ids.get(&slot).cloned().ok_or("a slot is empty");
-        let known = Known { names: &self.names, id_of };
+        let known = Known { name_of: |number: u32| self.names.get(number as usize).cloned(), id_of };
 
         // Slot and place in the row: what happens to one component stays in order.
         let mut order: Vec<(u32, u32)> =
@@ -199,37 +229,4 @@ impl Loose {
         }
         Ok(ids)
     }
-}
-
-/// Does one thing to what stands in a slot.
-fn apply<F: Fn(u32) -> Result<ComponentId, &'static str>>(
-    standing: &mut Option<Arc<Component>>,
-    act: Act<'_>,
-    known: &Known<'_, F>,
-    like: Option<&Component>,
-) -> Result<(), Broken> {
-    const EMPTY: Broken = Broken("a slot is empty");
-    match act {
-        Act::Add(adding) => match standing {
-            Some(_) => return Err(Broken("a slot is taken")),
-            None => *standing = Some(known.component(*adding, like)?),
-        },
-        Act::Remove => drop(standing.take().ok_or(EMPTY)?),
-        other => {
-            let component = Arc::make_mut(standing.as_mut().ok_or(EMPTY)?);
-            match other {
-                Act::Put(field, value) => component.put(&known.name(&field)?, known.value(value)?),
-                Act::Edit(editing) => {
-                    let (path, edit) = known.edit(*editing)?;
-                    component.edit(&path, &edit).map_err(|_| Broken("an operation does not fit the flow"))?;
-                }
-                Act::Move { parent, order } => {
-                    component.parent = known.parent(parent)?;
-                    component.order = flow_history_flow::Order::from_bytes(order);
-                }
-                Act::Add(_) | Act::Remove => {}
-            }
-        }
-    }
-    Ok(())
 }

@@ -6,12 +6,14 @@
 //! yet, which touches each of them once, in the order in which they lie in memory.
 
 mod read; //    entries to what they do
+mod alone; //   what becomes of one component
 mod stretch; // the bytes of entries in a row, as they lie in segments
 
 use std::sync::Arc;
 
 use flow_history_flow::{Component, ComponentId, Edit, Map, Name, Order, Path, Slot, Splices, Step};
 
+pub(crate) use self::alone::apply;
 pub(crate) use self::read::Effects;
 pub(crate) use self::stretch::{Stretch, Stretches};
 use crate::canonical::{NameBytes, Token, ValueBytes};
@@ -58,19 +60,18 @@ pub(crate) struct Adding<'b> {
 }
 
 /// What effects name by number: names, and components by their slots.
-pub(crate) struct Known<'n, F> {
-    pub(crate) names: &'n [Name],
+pub(crate) struct Known<N, F> {
+    /// The name with a number.
+    pub(crate) name_of: N,
     /// The id of what stands in a slot.
     pub(crate) id_of: F,
 }
 
-impl<F: Fn(u32) -> Result<ComponentId, &'static str>> Known<'_, F> {
+impl<N: Fn(u32) -> Option<Name>, F: Fn(u32) -> Result<ComponentId, &'static str>> Known<N, F> {
     pub(crate) fn name(&self, name: &NameBytes<'_>) -> Result<Name, Broken> {
         match name {
             NameBytes::Spelt(text) => Ok(Name::from(*text)),
-            NameBytes::Numbered(number) => {
-                self.names.get(*number as usize).cloned().ok_or(Broken("a name is not known"))
-            }
+            NameBytes::Numbered(number) => (self.name_of)(*number).ok_or(Broken("a name is not known")),
         }
     }
 

@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flow_history_flow::Slot;
 
 use super::Effects;
 use crate::log::{EntryRanges, Walk};
 use crate::sealed::{Block, Broken, PlainParts, Reader};
-use crate::{FrameHeader, Log, LogError, SegmentIndex, Seq, What};
+use crate::{Chain, FrameHeader, Log, LogError, SegmentIndex, Seq, What};
 
 /// A stretch of sealed entries ends with the block that fills it to so many bytes in memory.
 const STRETCH_BYTES: usize = 16 << 20;
@@ -25,8 +26,21 @@ pub(crate) struct Stretches<'l> {
 
 /// Entries that were read, and of which nothing is known yet.
 pub(crate) enum Stretch {
-    Blocks { sealed: SegmentIndex, blocks: Vec<Arc<Block>>, after: Seq, to: Seq },
-    Frames { walk: Walk, frames: Vec<(FrameHeader, Range<usize>)>, after: Seq, to: Seq },
+    Blocks {
+        sealed: SegmentIndex,
+        /// Each with its place in the segment.
+        blocks: Vec<(usize, Arc<Block>)>,
+        after: Seq,
+        to: Seq,
+    },
+    Frames {
+        walk: Walk,
+        /// Before the first of the frames.
+        chain: Chain,
+        frames: Vec<(FrameHeader, Range<usize>)>,
+        after: Seq,
+        to: Seq,
+    },
 }
 
 impl<'l> Stretches<'l> {
@@ -68,7 +82,7 @@ impl<'l> Stretches<'l> {
             }
             self.seq = Seq((start.first_seq.0 + u64::from(start.entries)).saturating_sub(1).min(self.to.0));
             bytes += block.bytes();
-            blocks.push(block);
+            blocks.push((at, block));
         }
         Ok(Stretch::Blocks { sealed: sealed.clone(), blocks, after, to: self.seq })
     }
@@ -76,15 +90,20 @@ impl<'l> Stretches<'l> {
     fn frames(&mut self) -> Result<Stretch, LogError> {
         let after = self.seq;
         let (mut walk, mut frames) = (self.log.walk(self.segment)?, Vec::new());
+        let mut chain = walk.segment.header.chain;
         while self.seq < self.to {
             let Some((frame, payload)) = walk.next_frame()? else { break };
-            if frame.entries == 0 || frame.last_seq() <= after {
+            if frame.entries == 0 {
+                continue;
+            }
+            if frame.last_seq() <= after {
+                chain = frame.chain;
                 continue;
             }
             self.seq = frame.last_seq().min(self.to);
             frames.push((frame, payload));
         }
-        Ok(Stretch::Frames { walk, frames, after, to: self.seq })
+        Ok(Stretch::Frames { walk, chain, frames, after, to: self.seq })
     }
 }
 
@@ -112,6 +131,43 @@ impl Stretch {
         }
     }
 
+    /// Checks the hash chain over the blocks, or frames, that nobody took yet. Several threads may do so at the same time,
+    /// with the same turns.
+    pub(crate) fn check_chain(&self, turns: &AtomicUsize) -> Result<(), LogError> {
+        loop {
+            let turn = turns.fetch_add(1, Ordering::Relaxed);
+            match self {
+                Stretch::Blocks { sealed, blocks, .. } => {
+                    let Some((at, block)) = blocks.get(turn) else { return Ok(()) };
+                    let start = block.heads.start;
+                    let broken = |why| sealed.broken(0, Some(start.first_seq), why);
+                    let payload = block.payload(0..start.entries as usize).map_err(broken)?;
+                    let (mut chain, mut rest) = (start.chain, Reader(&payload));
+                    while !rest.0.is_empty() {
+                        let length = rest.fixed().map(u32::from_le_bytes).map_err(broken)?;
+                        chain = chain.after(rest.take(length as usize).map_err(broken)?);
+                    }
+                    if chain != sealed.chain_behind(*at)? {
+                        return Err(LogError::damaged(sealed.file(), 0, Some(start.first_seq), What::Chain));
+                    }
+                }
+                Stretch::Frames { walk, chain, frames, .. } => {
+                    let Some((frame, payload)) = frames.get(turn) else { return Ok(()) };
+                    let before = turn.checked_sub(1).and_then(|before| frames.get(before));
+                    let mut chain = before.map_or(*chain, |(before, _)| before.chain);
+                    let mut ranges = EntryRanges::new(walk, payload.clone());
+                    while let Some(range) = ranges.next_range()? {
+                        chain = chain.after(walk.segment.bytes.get(range).unwrap_or_default());
+                    }
+                    if chain != frame.chain {
+                        let place = walk.place(payload.start);
+                        return Err(LogError::damaged(&walk.file, place, Some(frame.first_seq), What::Chain));
+                    }
+                }
+            }
+        }
+    }
+
     /// What its entries do, the next add taking this slot.
     pub(crate) fn effects(&self, next_slot: Slot) -> Result<Effects<'_>, LogError> {
         // Most entries do one thing.
@@ -119,7 +175,7 @@ impl Stretch {
         match self {
             Stretch::Blocks { sealed, blocks, after, to } => {
                 let mut seq = *after;
-                for block in blocks {
+                for (_, block) in blocks {
                     let start = block.heads.start;
                     let broken = |seq: Seq, why| sealed.broken(0, seq.next(), why);
                     let skip = (seq.0 + 1).checked_sub(start.first_seq.0);
@@ -138,7 +194,7 @@ impl Stretch {
                     }
                 }
             }
-            Stretch::Frames { walk, frames, after, to } => {
+            Stretch::Frames { walk, frames, after, to, .. } => {
                 for (frame, payload) in frames {
                     let mut ranges = EntryRanges::new(walk, payload.clone());
                     for seq in frame.first_seq.0..=frame.last_seq().0.min(to.0) {

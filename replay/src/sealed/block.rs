@@ -13,10 +13,13 @@
 
 use std::borrow::Cow;
 
+use flow_history_flow::Slot;
+
 use super::column::{Deflate, Inflate, Integers, put_integers, put_texts, read_texts};
 use super::grammar::{self, HEADS, Ints, Passage, Texts, Units};
 use super::integer::{Broken, Reader, put_integer};
 use super::parts::Parts;
+use crate::effects::{Act, Effect, Effects};
 use crate::{CHAIN_EVERY, Chain, Seq};
 
 /// How many parts a block has.
@@ -474,6 +477,23 @@ impl Block {
     /// The parts of its entries, one after the other, from an entry on.
     pub(crate) fn parts_from(&self, at: usize) -> Result<BlockParts<'_>, Broken> {
         Ok(self.join_from(at)?.0)
+    }
+
+    /// What an entry does.
+    pub(crate) fn effects(&self, at: usize) -> Result<Vec<Effect<'_>>, Broken> {
+        let mut effects = Effects::new(Slot(0), 0);
+        effects.read(&mut self.parts_from(at)?, self.heads.start.first_seq.0 + at as u64)?;
+        if effects.next_slot > 0 {
+            // Slots that are given out are counted from the one that is next before the entry.
+            let next = self.heads.next_slots(at..at + 1)?.first().copied().unwrap_or_default();
+            for effect in &mut effects.row {
+                if matches!(&effect.act, Act::Add(adding) if !adding.again) {
+                    let slot = effect.slot.0.checked_add(next);
+                    effect.slot = Slot(slot.ok_or(Broken("a slot is out of bounds"))?);
+                }
+            }
+        }
+        Ok(effects.row)
     }
 
     /// The entries from the last point at or before a place to that place, to the next point, or to another place between.

@@ -13,6 +13,7 @@ use super::footer::{Footer, Part};
 use super::header::SealedHeader;
 use super::indexes::{SlotIndex, SlotPage, hash_of, read_id_page};
 use super::integer::Broken;
+use crate::effects::Effect;
 use crate::shelf::{OwnShelf, Piece, Shelf};
 use crate::source::read_up_to;
 use crate::{
@@ -496,6 +497,18 @@ impl SegmentIndex {
         let found = run.get(at).ok_or_else(unknown)?;
         let (chain, log_time, next_slot) = (found.chain, found.log_time_before, Slot(found.next_slot));
         Ok(Found { at, chain, log_time, next_slot, offset: self.offset_of(block), run })
+    }
+
+    /// Calls with what an entry of this segment does.
+    pub(crate) fn with_effects<T>(
+        &self,
+        seq: Seq,
+        look: impl FnOnce(Vec<Effect<'_>>) -> Result<T, Broken>,
+    ) -> Result<T, LogError> {
+        let (block, at) = self.place_of(seq)?.ok_or_else(|| self.unknown("it does not hold the entry"))?;
+        let read = self.block(block)?;
+        let effects = read.effects(at).and_then(look);
+        effects.map_err(|why| self.broken_entry(block, seq, why))
     }
 
     /// Names and authors that are new in this segment.
