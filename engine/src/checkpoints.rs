@@ -60,19 +60,22 @@ fn write_next(writer: &Writer, files: &Files, kept: usize) -> bool {
     if !is_another_due {
         retire(files, state.seq, kept);
         files.forget_checkpoints();
-        let _ = bring_up_catalog(files, state);
+        let _ = bring_up_catalog(files, state, writer.tuning().catalog_from_bytes);
     }
     is_another_due
 }
 
-/// Makes the catalog anew. Derived as well: whoever misses it makes it again.
-fn bring_up_catalog(files: &Files, state: &State) -> Result<(), String> {
+/// Makes the catalog anew, where there are so many bytes of log. Derived as well: whoever misses it makes it again.
+fn bring_up_catalog(files: &Files, state: &State, from_bytes: u64) -> Result<(), String> {
     let sized = |seq: Seq| {
         let file = FileName::Checkpoint(seq.0).to_string();
         Some((seq, files.storage.len(&file).ok()?))
     };
     let checkpoints: Vec<_> = files.checkpoints().unwrap_or_default().into_iter().filter_map(sized).collect();
     let log = files.open_log().map_err(|error| error.to_string())?;
+    if log.segments().iter().map(|segment| segment.bytes).sum::<u64>() < from_bytes {
+        return Ok(());
+    }
     catalog::rebuild(&files.storage, &log, state, &checkpoints)
 }
 
@@ -86,7 +89,7 @@ impl History {
         self.writer()?;
         self.flush_buffered()?;
         let state = self.look_at_head(State::clone)?;
-        bring_up_catalog(self.files(), &state).map_err(Error::Checkpoint)
+        bring_up_catalog(self.files(), &state, 0).map_err(Error::Checkpoint)
     }
 }
 

@@ -167,7 +167,7 @@ impl Entries {
     fn begin(&self) -> Result<Running, Error> {
         let (history, asked) = (&self.history, &self.asked);
         let seq_of = |at: &Option<At>| at.clone().map(|at| history.find(at).map(|id| id.seq())).transpose();
-        let index = history.index()?;
+        let index = Arc::new(history.index()?.with_near(history.look_at_head(|state| state.flow.clone())?));
         let mut next = seq_of(&asked.from)?.unwrap_or(Seq(1)).max(history.oldest()?);
         let mut last = seq_of(&asked.to)?.unwrap_or(Seq(u64::MAX)).min(index.last_seq());
         if let Some(cursor) = seq_of(&asked.after)? {

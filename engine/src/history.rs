@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flow_history_flow::{Difference, Flow, Slot};
-use flow_history_replay::{Author, Body, Ending, FlowVersionId, Intent, LogIndex, Mark, Seq, State};
+use flow_history_replay::{
+    Author, Body, Ending, FlowVersionId, Intent, LogError, LogIndex, Mark, Seq, State,
+};
 use parking_lot::Mutex;
 
 use crate::change::{About, ChangeBuilder};
@@ -29,6 +31,11 @@ use crate::verify::{Verified, verify};
 use crate::view::View;
 use crate::writer::{HeadInfo, Writer};
 use crate::{Authorizer, Error, Mark as MarkBody};
+
+/// Versions are near each other up to so many entries, and so many components touched between: then what was touched is
+/// looked at one by one.
+const NEAR_ENTRIES: u64 = 256;
+const NEAR_COMPONENTS: usize = 32;
 
 /// A history: everything that was ever done to a flow, and the flow at any of its versions.
 ///
@@ -512,7 +519,33 @@ impl History {
     /// Those of [`History::at`].
     pub fn diff(&self, before: impl Into<At>, after: impl Into<At>) -> Result<Difference, Error> {
         let (before, after) = (self.at(before)?, self.at(after)?);
+        if let Some(near) = self.diff_near(&before, &after)? {
+            return Ok(near);
+        }
         Ok(Difference::between(before.flow()?, after.flow()?))
+    }
+
+    /// The difference of two versions that are near each other, from the components that were touched between; `None` where
+    /// they are not, or where those do not tell all of it.
+    fn diff_near(&self, before: &View, after: &View) -> Result<Option<Difference>, Error> {
+        let (first, last) = (before.seq().min(after.seq()), before.seq().max(after.seq()));
+        if last.0 - first.0 > NEAR_ENTRIES || (before.is_whole() && after.is_whole()) {
+            return Ok(None);
+        }
+        let compare = || -> Result<Option<Difference>, LogError> {
+            let Ok(index) = self.files().index_reaching(last) else { return Ok(None) };
+            let touched = index.touched(first, last)?;
+            if touched.len() > NEAR_COMPONENTS {
+                return Ok(None);
+            }
+            let mut pairs = Vec::with_capacity(touched.len());
+            for slot in touched {
+                pairs.push((before.component_in(slot)?, after.component_in(slot)?));
+            }
+            Ok(Difference::of_components(pairs))
+        };
+        // Sealed or pruned meanwhile, or damaged: the longer way says which.
+        Ok(compare().unwrap_or_default())
     }
 
     /// What the flow would be, had these entries never been made. Writes nothing; reads the log from the first of them on.

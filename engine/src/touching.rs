@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use flow_history_flow::{Operation, Slot};
-use flow_history_replay::{Body, LogError, LogIndex, Seq, Touches};
+use flow_history_flow::Slot;
+use flow_history_replay::{LogError, LogIndex, Seq, Touches};
 
 type Read = Touches<Arc<LogIndex>>;
 
@@ -17,7 +17,7 @@ pub(crate) struct Touching {
     first: Seq,
     last: Seq,
     newest_first: bool,
-    alive: Option<Read>,
+    alive: Option<(Slot, Read)>,
     /// Of each slot, once they are known, the next entry and those behind it.
     merged: Option<Vec<(Seq, Read)>>,
 }
@@ -32,16 +32,18 @@ impl Touching {
         back_from: Option<Option<Slot>>,
     ) -> Self {
         let (index, after) = (Arc::clone(index), first.previous().unwrap_or_default());
-        let alive =
-            back_from.flatten().map(|slot| Touches::new(Arc::clone(&index), slot, (after, last), true));
+        let alive = back_from
+            .flatten()
+            .map(|slot| (slot, Touches::new(Arc::clone(&index), slot, (after, last), true)));
         let newest_first = back_from.is_some();
         Self { index, id: id.to_owned(), first, last, newest_first, alive, merged: None }
     }
 
     fn try_next(&mut self) -> Result<Option<Seq>, LogError> {
-        if let Some(alive) = &mut self.alive {
+        if let Some((slot, alive)) = &mut self.alive {
+            // While it is neither added nor removed, the one that was touched was there before and after.
             if let Some(seq) = alive.next().transpose()?
-                && self.only_edits(seq)?
+                && !self.index.comes_or_goes(seq, *slot)?
             {
                 self.last = seq.previous().unwrap_or_default();
                 return Ok(Some(seq));
@@ -68,18 +70,6 @@ impl Touching {
         }
         merged.retain(|(seq, _)| *seq > Seq::ZERO);
         Ok(Some(next))
-    }
-
-    /// Whether an entry neither added nor removed a component of this id: then the one that it touched was there before it
-    /// and after it.
-    fn only_edits(&self, seq: Seq) -> Result<bool, LogError> {
-        let Some(entry) = self.index.entry(seq)? else { return Ok(false) };
-        let Body::Change(operations) = &entry.body else { return Ok(false) };
-        let comes_or_goes = |operation: &Operation| {
-            *operation.id().as_str() == *self.id
-                && matches!(operation, Operation::Add { .. } | Operation::Remove { .. })
-        };
-        Ok(!operations.iter().any(comes_or_goes))
     }
 }
 

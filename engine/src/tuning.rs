@@ -16,6 +16,8 @@ pub struct Tuning {
     pub in_flight_bytes_max: usize,
     /// Bytes of log below which nothing is derived from it: no checkpoint, no catalog.
     pub derive_from_bytes: u64,
+    /// Bytes of log below which there is no catalog. redb's smallest file has 1 MiB.
+    pub catalog_from_bytes: u64,
     /// Entries after which the checkpoint that follows the head is made anew.
     pub checkpoint_entries: u64,
     /// Bytes of log after which a checkpoint is one that stays, in percent of the bytes of the last one that did.
@@ -38,6 +40,7 @@ impl Default for Tuning {
             rejoin_wait: Duration::from_micros(50),
             in_flight_bytes_max: 64 << 20,
             derive_from_bytes: 256 << 10,
+            catalog_from_bytes: 16 << 20,
             checkpoint_entries: 8_192,
             checkpoint_bytes_percent: 300,
             checkpoints_kept: 64,
@@ -56,6 +59,7 @@ impl Tuning {
             segment_bytes_first: 4 << 10,
             segment_bytes_max: 8 << 10,
             derive_from_bytes: 0,
+            catalog_from_bytes: 0,
             checkpoint_entries: 7,
             checkpoint_bytes_percent: 0,
             checkpoints_kept: 8,

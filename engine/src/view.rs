@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
-use flow_history_flow::{Component, Flow, StateHash};
-use flow_history_replay::{FlowVersionId, Seq};
+use flow_history_flow::{Component, Flow, Slot, StateHash};
+use flow_history_replay::{FlowVersionId, LogError, Seq};
 
 use crate::Error;
 use crate::files::Files;
@@ -50,6 +50,19 @@ impl View {
     #[must_use]
     pub fn log_time(&self) -> i64 {
         self.log_time
+    }
+
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole.get().is_some()
+    }
+
+    /// What stands in a slot. Reads what [`View::component`] reads.
+    pub(crate) fn component_in(&self, slot: Slot) -> Result<Option<Arc<Component>>, LogError> {
+        match (self.whole.get(), &self.past) {
+            (Some(flow), _) => Ok(flow.component_in(slot).cloned()),
+            (None, Some(past)) => past.component_in(slot),
+            (None, None) => Ok(None),
+        }
     }
 
     /// The whole flow, put together when it is first asked for.

@@ -1,6 +1,6 @@
 //! What changed between two flows, for a person.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::{Component, ComponentId, Flow, Name, Value, WIRE_KIND};
@@ -89,6 +89,34 @@ impl Difference {
         }
         components.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         Self::of(components, before, after)
+    }
+
+    /// Compares components one by one: as each was, and as it is. `None` where one has another order key and nothing else:
+    /// whether it stands elsewhere, only the whole flows tell.
+    #[must_use]
+    pub fn of_components(
+        pairs: impl IntoIterator<Item = (Option<Arc<Component>>, Option<Arc<Component>>)>,
+    ) -> Option<Self> {
+        // What went and came again under its id may have two slots.
+        let mut by_id: BTreeMap<ComponentId, (Option<Arc<Component>>, Option<Arc<Component>>)> =
+            BTreeMap::new();
+        for (before, after) in pairs {
+            if let Some(before) = before {
+                let id = before.id.clone();
+                by_id.entry(id).or_default().0 = Some(before);
+            }
+            if let Some(after) = after {
+                let id = after.id.clone();
+                by_id.entry(id).or_default().1 = Some(after);
+            }
+        }
+        let components: Vec<ComponentDifference> = by_id
+            .into_values()
+            .filter(|(before, after)| before != after)
+            .map(|(before, after)| ComponentDifference::new(before.as_ref(), after.as_ref()))
+            .collect();
+        let is_whole = components.iter().all(|component| component.kind() != ChangeKind::Reordered);
+        is_whole.then_some(Self { components })
     }
 
     /// Leaves out what has another order key and stands where it stood.

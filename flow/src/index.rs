@@ -189,9 +189,9 @@ mod tests {
             let (index, map) = clones.last().cloned().unwrap();
             let slots: Vec<(u64, Slot)> = map.iter().map(|(key, slot)| (hash(*key), *slot)).collect();
             let (at_once, alike) = Index::of(slots.clone());
-            let in_common =
+            let of_alike =
                 slots.iter().filter(|(one, slot)| slots.iter().any(|(other, of)| one == other && slot != of));
-            assert_eq!(alike.iter().map(Vec::len).sum::<usize>(), in_common.count());
+            assert_eq!(alike.iter().map(Vec::len).sum::<usize>(), of_alike.count());
             clones.push((index, map.clone()));
             clones.push((at_once, map));
             for (index, map) in clones {

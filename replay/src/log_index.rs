@@ -6,9 +6,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
-use flow_history_flow::{Component, ComponentId, Name, Slot};
+use flow_history_flow::{Component, ComponentId, Flow, Name, Slot};
 
-use crate::effects::{Known, apply};
+use crate::effects::{Act, Known, apply};
 use crate::sealed::{New, index_of_raw};
 use crate::{
     Author, BaseHeader, Chain, Entry, FlowVersionId, HistoryId, Log, LogError, SegmentIndex, Seq, Source,
@@ -72,6 +72,8 @@ impl Before for State {
 pub struct LogIndex {
     segments: Vec<SegmentIndex>,
     base: Option<Arc<Base>>,
+    /// A flow of the history: a slot is given to one id only, so that the ids in it need not be read.
+    near: Option<Flow>,
 }
 
 /// What a pruned log begins with, read when something that older entries told is asked for.
@@ -117,7 +119,7 @@ impl LogIndex {
     /// # Errors
     /// [`LogError`].
     pub fn of(log: &Log) -> Result<Self, LogError> {
-        Self { segments: Vec::new(), base: None }.renewed(log)
+        Self { segments: Vec::new(), base: None, near: None }.renewed(log)
     }
 
     /// Of the same log later on: what did not change since is kept.
@@ -150,7 +152,13 @@ impl LogIndex {
                 (None, None) => index_of_raw(log, at, before)?,
             });
         }
-        Ok(Self { segments, base })
+        Ok(Self { segments, base, near: self.near.clone() })
+    }
+
+    /// The same, with a flow of the history at hand: the ids of what is in it are not read from the log.
+    #[must_use]
+    pub fn with_near(&self, flow: Flow) -> Self {
+        Self { near: Some(flow), ..self.clone() }
     }
 
     /// The index of each segment, oldest first.
@@ -223,6 +231,18 @@ impl LogIndex {
         }
     }
 
+    /// Whether an entry adds or removes the component in a slot. Reads its block.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn comes_or_goes(&self, seq: Seq, slot: Slot) -> Result<bool, LogError> {
+        let Some(segment) = self.segment_of(seq) else { return Ok(false) };
+        segment.with_effects(seq, |effects| {
+            let mut of_slot = effects.iter().filter(|effect| effect.slot == slot);
+            Ok(of_slot.any(|effect| matches!(effect.act, Act::Add(_) | Act::Remove)))
+        })
+    }
+
     /// What is known of what is before an entry, its log time and the slot that its first add takes left out.
     fn before<'i>(&'i self, seq: Seq, known: Option<(Slot, &'i ComponentId)>) -> EntryBefore<'i> {
         EntryBefore {
@@ -261,6 +281,9 @@ impl LogIndex {
     /// # Errors
     /// [`LogError`].
     pub fn id_of(&self, slot: Slot) -> Result<Option<ComponentId>, LogError> {
+        if let Some(near) = self.near.as_ref().and_then(|near| near.component_in(slot)) {
+            return Ok(Some(near.id.clone()));
+        }
         if let Some(base) = self.base.as_ref().filter(|base| slot.0 < base.header.grown.next_slot) {
             return base.id_of(slot);
         }

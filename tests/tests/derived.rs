@@ -21,6 +21,7 @@ const CADENCE: u64 = 2_500;
 fn open(storage: &MemoryStorage) -> History {
     let mut tuning = Tuning::default();
     tuning.checkpoint_entries = CADENCE;
+    tuning.catalog_from_bytes = 0;
     Options::new().tuning(tuning).clock(SeededClock::new(5)).open_storage(Arc::new(storage.clone())).unwrap()
 }
 

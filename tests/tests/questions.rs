@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flow_history::{
-    At, Author, ComponentId, Entry, Flow, History, Intent, Mark, MemoryStorage, Operation, OperationKind,
-    Scope, Seq, Slot, Tuning,
+    At, Author, ComponentId, Difference, Entry, Flow, History, Intent, Mark, MemoryStorage, Operation,
+    OperationKind, Scope, Seq, Slot, Tuning,
 };
 use flow_history_replay::Body;
 use flow_history_tests::{Chance, Gene, SeededClock, thoroughness};
@@ -95,6 +95,28 @@ fn operations_of(entry: &Entry) -> &[Operation] {
         Body::Change(operations) => operations,
         _ => &[],
     }
+}
+
+#[test]
+fn a_difference_is_that_of_the_whole_flows() {
+    let mut differ = 0;
+    for seed in 300..300 + 12 * thoroughness() as u64 {
+        let (truth, history, reader) = made(seed);
+        let mut chance = Chance::new(seed);
+        for history in [&history, &reader] {
+            for _ in 0..60 {
+                let [before, after] = [(); 2].map(|()| chance.below(truth.flows.len()));
+                if chance.once_in(2) {
+                    flow_history::forget_cached();
+                }
+                let difference = history.diff(before as u64, after as u64).unwrap();
+                let expected = Difference::between(&truth.flows[before], &truth.flows[after]);
+                assert_eq!(difference, expected, "seed {seed}, {before} to {after}");
+                differ += usize::from(!difference.is_empty());
+            }
+        }
+    }
+    assert!(differ > 500, "{differ} differences were compared");
 }
 
 #[test]

@@ -175,6 +175,10 @@ impl Writer {
         })
     }
 
+    pub(crate) fn tuning(&self) -> &Tuning {
+        &self.tuning
+    }
+
     pub(crate) fn background(&self) -> &Background {
         &self.background
     }
