@@ -239,6 +239,12 @@ fn field(changed: &FieldDifference, kind: ChangeKind, out: &mut Output) -> Resul
     let name = paint(STRONG, name);
     let shown = |value: &Option<Value>| value.as_ref().map_or_else(|| "(absent)".to_owned(), short);
     match (&changed.before, &changed.after) {
+        // Its name says nothing; one that was sealed anew has the tag that it had.
+        (Some(Value::Secret(before)), Some(Value::Secret(after)))
+            if before.tag == after.tag && before.id != after.id =>
+        {
+            out.line(format!("    {name}: the same {SECRET}, sealed anew"))
+        }
         (Some(before), Some(after)) if is_secret(before) && is_secret(after) => {
             out.line(format!("    {name}: changed {SECRET}"))
         }

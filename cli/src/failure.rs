@@ -155,6 +155,9 @@ impl From<Error> for Failure {
             Error::Pruned { oldest } => {
                 (Exit::NotFound, Some(format!("ask for version {oldest} or a later one; a backup may have the others")))
             }
+            Error::UnknownSecret | Error::SecretGone { .. } => {
+                (Exit::NotFound, Some("`log` shows the mark `shredded` with who did it".into()))
+            }
             Error::HeldBack { .. } => (Exit::Conflict, Some("nothing was pruned".into())),
             Error::NotEmpty { .. } => (Exit::Conflict, Some("nothing was written".into())),
             Error::Poisoned { .. } => (Exit::Failed, Some("check the disk, then run the command again".into())),

@@ -4,11 +4,12 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use flow_history_replay::{CLOSING_BYTES, FileName, FlowVersionId, Identity, Log, LogError, Seq};
+use flow_history_replay::{CLOSING_BYTES, FileName, FlowVersionId, Identity, Log, LogError, Seq, What};
 
 use crate::files::Files;
 use crate::storage::{Failed, Storage, create_anew, replace_file, write_all};
-use crate::verify::verify;
+use crate::vault::{Vault, copy_secrets, remove_unnamed};
+use crate::verify::read_all;
 use crate::{Error, FileStorage, History};
 
 /// How often a copy is begun again because a file went away under it.
@@ -47,12 +48,38 @@ impl History {
     /// # Errors
     /// As [`History::backup`].
     pub fn backup_to(&self, to: &Arc<dyn Storage>) -> Result<Backup, Error> {
-        let version = self.durable_version()?;
-        copy(self.files(), version, to)
+        let mut tries = 0;
+        loop {
+            let version = self.durable_version()?;
+            let oldest = self.files().log()?.oldest();
+            let copied = copy(self.files(), self.vault(), version, to);
+            tries += 1;
+            match copied {
+                // A secret was shredded under it, or pruned. A copy that does not say so would have lost it.
+                Err(Error::Damaged { damage, .. })
+                    if tries < TRIES
+                        && damage.what == What::Missing
+                        && (self.is_shredded(&damage.file)? || self.files().log()?.oldest() > oldest) =>
+                {
+                    remove_all(&**to);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn is_shredded(&self, file: &str) -> Result<bool, Error> {
+        let Some(FileName::Secret(id)) = FileName::parse(file) else { return Ok(false) };
+        self.look_at_head(|state| state.marks.shredded.contains_key(&id))
     }
 }
 
-fn copy(files: &Files, version: FlowVersionId, to: &Arc<dyn Storage>) -> Result<Backup, Error> {
+fn copy(
+    files: &Files,
+    vault: &Vault,
+    version: FlowVersionId,
+    to: &Arc<dyn Storage>,
+) -> Result<Backup, Error> {
     let failed_at = |failed| Error::of_storage(&to.place(), failed);
     match to.list() {
         Ok(names) if !names.is_empty() => return Err(Error::NotEmpty { dir: to.place() }),
@@ -90,7 +117,7 @@ fn copy(files: &Files, version: FlowVersionId, to: &Arc<dyn Storage>) -> Result<
     backup.files += 1;
     backup.bytes += bytes.len() as u64;
 
-    let checked = check(&Files::new(Arc::clone(to)), version);
+    let checked = check(&Files::new(Arc::clone(to)), vault, version);
     if checked.is_err() {
         // What a copy that failed leaves is no history.
         let _ = to.remove(&FileName::Identity.to_string());
@@ -99,8 +126,10 @@ fn copy(files: &Files, version: FlowVersionId, to: &Arc<dyn Storage>) -> Result<
 }
 
 /// Reads a copy back whole. It reaches the version that was durable, and more where its last segment was sealed meanwhile.
-fn check(copy: &Files, version: FlowVersionId) -> Result<FlowVersionId, Error> {
-    let verified = verify(copy)?;
+fn check(copy: &Files, vault: &Vault, version: FlowVersionId) -> Result<FlowVersionId, Error> {
+    let (verified, named) = read_all(copy, vault)?;
+    // Sealed for an entry that came too late for the copy, or never.
+    remove_unnamed(copy, |id| named.lacks(id));
     let chain = copy.read(|log| log.chain_at(version.seq()))?;
     match chain {
         Some(chain) if FlowVersionId::new(version.seq(), &chain) != version => {
@@ -160,6 +189,13 @@ fn try_copy(files: &Files, seq: Seq, to: &dyn Storage) -> Result<Copied, CopyErr
         copied.last_segment = segment.header.number;
     }
     copy_checkpoints(files, &log, seq, to, &mut copied)?;
+    // ORDER: after the log, so that whatever its entries name is there already.
+    let (secrets, bytes) = copy_secrets(files, to).map_err(|error| match error {
+        Ok(read) => CopyError::Read(read),
+        Err(failed) => CopyError::Write(failed),
+    })?;
+    copied.files += secrets;
+    copied.bytes += bytes;
     Ok(copied)
 }
 

@@ -1,15 +1,19 @@
 //! Making a change: what to do, who does it and why.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use flow_history_flow::{
-    Component, ComponentId, Flow, Misfit, Operation, Order, Path, Reason, Value, removal_of,
+    Component, ComponentId, Edit, Flow, Misfit, Operation, Order, Path, Reason, Value, removal_of,
 };
-use flow_history_replay::{Author, Body, FlowVersionId, Header, Intent, Link, Request, Seq, Timestamp};
+use flow_history_replay::{
+    Author, Body, FlowVersionId, Header, Intent, Link, Request, Seq, State, Timestamp,
+};
 
 use crate::group::Ticket;
-use crate::writer::Draft;
-use crate::{Error, History};
+use crate::vault::Secrets;
+use crate::writer::{Draft, Writer};
+use crate::{Error, History, SecretRef, SecretValue};
 
 /// What goes into the header of an entry beside its author, intent and message.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +68,7 @@ impl About {
         header.attributes =
             self.attributes.into_iter().map(|(key, value)| (shared(key), shared(value))).collect();
         header.idempotency_key = self.idempotency_key.map(shared);
-        Draft { header, body, expected: self.expected, planned_on: None }
+        Draft { expected: self.expected, ..Draft::of(header, body) }
     }
 }
 
@@ -77,6 +81,8 @@ pub struct ChangeBuilder {
     operations: Vec<Operation>,
     /// Which of the operations are removals of everything inside too, to be worked out when the flow is known.
     removals: Vec<usize>,
+    /// Which of the operations give a secret, that is sealed when the change is appended.
+    secrets: Vec<(usize, SecretValue)>,
 }
 
 impl ChangeBuilder {
@@ -88,6 +94,7 @@ impl ChangeBuilder {
             about: About::message(message),
             operations: Vec::new(),
             removals: Vec::new(),
+            secrets: Vec::new(),
         }
     }
 
@@ -114,6 +121,19 @@ impl ChangeBuilder {
     #[inline]
     pub fn set(mut self, id: impl Into<ComponentId>, path: impl Into<Path>, value: impl Into<Value>) -> Self {
         self.operations.push(Operation::set(id, path, value));
+        self
+    }
+
+    /// Gives a field, or a part of one, a secret. It is sealed when the change is appended; the entry names it and holds
+    /// nothing of it.
+    pub fn secret(
+        mut self,
+        id: impl Into<ComponentId>,
+        path: impl Into<Path>,
+        value: impl Into<SecretValue>,
+    ) -> Self {
+        self.secrets.push((self.operations.len(), value.into()));
+        self.operations.push(Operation::set(id, path, Value::Null));
         self
     }
 
@@ -202,12 +222,19 @@ impl ChangeBuilder {
     /// # Errors
     /// [`Error::Misfit`] names the operation that does not fit; [`Error::EmptyChange`], [`Error::Header`],
     /// [`Error::Conflict`], [`Error::ReadOnly`], [`Error::Closed`], [`Error::Full`], [`Error::Io`] and
-    /// [`Error::Poisoned`]. In every case but the last nothing was written and the version did not move.
+    /// [`Error::Poisoned`]. In every case but the last nothing was written and the version did not move. Where it gives
+    /// secrets, those of [`History::seal_secret`]; where it names others, [`Error::UnknownSecret`] and
+    /// [`Error::SecretGone`].
     #[inline]
     pub fn append(self) -> Result<FlowVersionId, Error> {
         let history = self.history.clone();
         let draft = self.into_draft()?;
-        history.writer()?.append(draft)
+        let secrets = draft.secrets.clone();
+        let appended = history.writer()?.append(draft);
+        if let Some(secrets) = secrets {
+            history.settle_secrets(&secrets, appended.as_ref().copied());
+        }
+        appended
     }
 
     /// Hands the change over and returns at once, with a ticket that says when it is durable.
@@ -218,29 +245,96 @@ impl ChangeBuilder {
     pub fn submit(self) -> Result<Ticket, Error> {
         let history = self.history.clone();
         let draft = self.into_draft()?;
-        history.writer()?.submit(draft)
+        let secrets = draft.secrets.clone();
+        let ticket = history.writer()?.submit(draft);
+        if let Some(secrets) = secrets {
+            match &ticket {
+                Ok(ticket) => history.settle_later(*secrets, ticket.promised_version()),
+                Err(error) => history.settle_secrets(&secrets, Err(error)),
+            }
+        }
+        ticket
     }
 
-    pub(crate) fn into_draft(self) -> Result<Draft, Error> {
-        let writer = self.history.writer()?;
+    pub(crate) fn into_draft(mut self) -> Result<Draft, Error> {
+        let history = self.history.clone();
+        let writer = history.writer()?;
         let now = || writer.clock().now();
+        // A request that is repeated is worked out on the flow that the first one met, so that it is known again.
+        let key = self.about.idempotency_key.as_deref();
+        let keyed = |state: &State| key.and_then(|key| state.keys.get(key)).map(|keyed| keyed.id.seq());
+        let secrets = std::mem::take(&mut self.secrets);
+        let mut named = named_by(&self.operations);
+        let mut sealed = Vec::new();
+        if !(secrets.is_empty() && named.is_empty()) {
+            // ORDER: a secret's file is durable before an entry that names it is made.
+            history.check_secrets(&named)?;
+            sealed = history.seal_secrets(&secrets, writer.to_plan_on(keyed).is_some())?;
+            for ((at, _), secret) in secrets.iter().zip(&sealed) {
+                if let Some(Operation::Set { edit, .. }) = self.operations.get_mut(*at) {
+                    *edit = Edit::Put(secret.clone().into());
+                }
+            }
+            named.extend(sealed.iter().cloned());
+        }
+        let may_repeat = key.is_some();
+        if self.operations.iter().any(|operation| matches!(operation, Operation::Add { slot: Some(_), .. })) {
+            check_slots(&history, writer, &self.operations)
+                .inspect_err(|_| history.vault().forget(history.files(), &sealed))?;
+        }
         let operations = if self.removals.is_empty() {
             self.operations
         } else {
-            // A request that is repeated is worked out on the flow that the first one met, so that it is known again.
-            let key = self.about.idempotency_key.as_deref();
-            let (flow, first) = writer.to_plan_on(|state| {
-                let first = key.and_then(|key| state.keys.get(key)).map(|keyed| keyed.id.seq());
-                (state.flow.clone(), first)
-            });
-            let flow = match first.and_then(Seq::previous) {
-                Some(before) => self.history.at(before)?.to_flow()?,
-                None => flow,
+            let (flow, first) = writer.to_plan_on(|state| (state.flow.clone(), keyed(state)));
+            let worked_out = match first.and_then(Seq::previous) {
+                Some(before) => history.at(before).and_then(|view| view.to_flow()),
+                None => Ok(flow),
             };
-            with_removals(self.operations, &self.removals, flow)?
+            let worked_out = worked_out.and_then(|flow| with_removals(self.operations, &self.removals, flow));
+            worked_out.inspect_err(|_| history.vault().forget(history.files(), &sealed))?
         };
-        Ok(self.about.into_draft(self.author, Intent::Edit, now, Body::Change(operations)))
+        let mut draft = self.about.into_draft(self.author, Intent::Edit, now, Body::Change(operations));
+        draft.secrets = (!named.is_empty()).then(|| Box::new(Secrets { named, sealed, may_repeat }));
+        Ok(draft)
     }
+}
+
+/// Refuses to give an old slot to another id than it had. Asks the indexes of the log, and so is asked only where a host
+/// names slots itself.
+fn check_slots(history: &History, writer: &Writer, operations: &[Operation]) -> Result<(), Error> {
+    // What is on its way to the disk is in no index.
+    writer.flush()?;
+    let index = history.index()?;
+    let flow = writer.to_plan_on(|state| state.flow.clone());
+    let (mut next, mut new, mut left) = (flow.next_slot(), Vec::new(), HashSet::new());
+    for (at, operation) in operations.iter().enumerate() {
+        if let Operation::Remove { id } = operation {
+            left.insert(id);
+        }
+        let Operation::Add { component, slot } = operation else { continue };
+        let Some(slot) = *slot else {
+            new.push((next, &component.id));
+            next.0 = next.0.saturating_add(1);
+            continue;
+        };
+        let mut was_its = new.contains(&(slot, &component.id));
+        for of_id in index.slots_of(&component.id) {
+            was_its |= of_id.map_err(|error| history.files().log_error(error))? == slot;
+        }
+        // One that is taken, or was never given out, is refused as such.
+        let taken = flow.component_in(slot).is_some_and(|held| !left.contains(&held.id));
+        if !was_its && !taken && slot < next {
+            return Err(Misfit::of(operation, Reason::SlotOfAnother { slot }).at(at).into());
+        }
+    }
+    Ok(())
+}
+
+/// The secrets that operations name.
+fn named_by(operations: &[Operation]) -> Vec<SecretRef> {
+    let mut named = Vec::new();
+    operations.iter().for_each(|operation| operation.visit_secrets(&mut |secret| named.push(secret.clone())));
+    named
 }
 
 /// The operations of a change, each removal worked out on the flow that the operations before it leave.

@@ -164,6 +164,19 @@ impl Entries {
         self
     }
 
+    /// The same question, asked anew.
+    pub(crate) fn again(&self) -> Self {
+        Self { history: self.history.clone(), asked: self.asked.clone(), running: None, failed: false }
+    }
+
+    /// Whether a part of an entry that fits does so too.
+    pub(crate) fn fits_still(&self, part: &Entry) -> Result<bool, Error> {
+        if !self.asked.fits(part) || self.asked.subtree.is_none() {
+            return Ok(self.asked.fits(part));
+        }
+        self.is_in_subtree(part, &self.history.index()?)
+    }
+
     fn begin(&self) -> Result<Running, Error> {
         let (history, asked) = (&self.history, &self.asked);
         let seq_of = |at: &Option<At>| at.clone().map(|at| history.find(at).map(|id| id.seq())).transpose();

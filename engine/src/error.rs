@@ -72,6 +72,34 @@ pub enum Error {
         /// Why, in the host's words.
         reason: String,
     },
+    /// The history was opened without anything that gives keys; nothing can be sealed or read.
+    NoVaultKeys,
+    /// The host could not give a key.
+    VaultKey {
+        /// Its name, where it was asked for by name.
+        key: Option<String>,
+        /// Why, in the host's words.
+        source: crate::KeyError,
+    },
+    /// The key that the host gave is not the one that a secret was sealed under.
+    WrongVaultKey {
+        /// Its name.
+        key: String,
+    },
+    /// The secret was shredded. Nobody can read it any more; give it anew.
+    SecretGone {
+        /// The mark that says who did it and when.
+        mark: Seq,
+    },
+    /// There is no such secret here: none was sealed under this name, its file is missing, or it is of another history.
+    UnknownSecret,
+    /// The secret is over its limit.
+    SecretTooLarge {
+        /// Its bytes.
+        bytes: usize,
+        /// The most that it may have.
+        max: usize,
+    },
     /// The entry is a mark: there is nothing to take back.
     NotAChange {
         /// Which.
@@ -238,6 +266,7 @@ impl Error {
             | Error::Frozen { .. }
             | Error::Conflicts { .. }
             | Error::Denied { .. }
+            | Error::SecretTooLarge { .. }
             | Error::NotAChange { .. } => Advice::FixTheChange,
             Error::UnknownVersion { .. }
             | Error::UnknownLabel { .. }
@@ -245,17 +274,24 @@ impl Error {
             | Error::BeforeFirst { .. }
             | Error::Foreign { .. }
             | Error::HeldBack { .. }
+            | Error::SecretGone { .. }
+            | Error::UnknownSecret
             | Error::Pruned { .. } => Advice::FixTheQuestion,
             Error::Conflict { .. }
             | Error::Stale { .. }
             | Error::Vetoed { .. }
+            | Error::VaultKey { .. }
             | Error::Busy { .. }
             | Error::Locked { .. } => Advice::Retry,
             Error::Full { .. } => Advice::FreeSpace,
             Error::Closed | Error::Poisoned { .. } | Error::Forked { .. } => Advice::Reopen,
             Error::Damaged { .. } => Advice::Restore,
             Error::Unsupported { .. } => Advice::Upgrade,
-            Error::ReadOnly | Error::NotAHistory { .. } | Error::NotEmpty { .. } => Advice::OpenAnother,
+            Error::ReadOnly
+            | Error::NoVaultKeys
+            | Error::WrongVaultKey { .. }
+            | Error::NotAHistory { .. }
+            | Error::NotEmpty { .. } => Advice::OpenAnother,
             Error::Io { .. } | Error::Checkpoint(_) => Advice::SeeTheSystem,
         }
     }
@@ -348,6 +384,25 @@ impl fmt::Display for Error {
             Error::NotAChange { entry } => {
                 write!(f, "version {entry} is a mark; there is nothing to take back")
             }
+            Error::NoVaultKeys => {
+                f.write_str("the history was opened without keys for its secrets; give Options::vault_keys")
+            }
+            Error::VaultKey { key: Some(key), source } => {
+                write!(f, "the host did not give the key {key:?}: {source}")
+            }
+            Error::VaultKey { key: None, source } => write!(f, "the host did not give a key: {source}"),
+            Error::WrongVaultKey { key } => {
+                write!(f, "the host gave another key as {key:?} than the secret was sealed under")
+            }
+            Error::SecretGone { mark } => {
+                write!(f, "the secret was shredded, as version {mark} says; give it anew")
+            }
+            Error::UnknownSecret => f.write_str(
+                "there is no such secret in this history; `verify` says whether its file is missing",
+            ),
+            Error::SecretTooLarge { bytes, max } => {
+                write!(f, "a secret may have {max} bytes and this one has {bytes}")
+            }
             Error::ReadOnly => f.write_str("the history was opened to read only"),
             Error::Closed => f.write_str("the history is closed"),
             Error::Poisoned { cause } => {
@@ -419,6 +474,7 @@ impl std::error::Error for Error {
             Error::Full { source, .. } | Error::Io { source, .. } => Some(source),
             Error::Misfit(misfit) => Some(misfit),
             Error::Header(error) => Some(error),
+            Error::VaultKey { source, .. } => Some(&**source),
             _ => None,
         }
     }

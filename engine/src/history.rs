@@ -27,6 +27,7 @@ use crate::storage::Storage;
 use crate::subscription::Subscription;
 use crate::telemetry::{self, Phase};
 use crate::undo::{self, Applied, LeftBehind, Part, Plan, Proposal, Scope, Without};
+use crate::vault::{self, Vault};
 use crate::verify::{Verified, verify};
 use crate::view::View;
 use crate::writer::{HeadInfo, Writer};
@@ -53,6 +54,7 @@ struct Shared {
     running: Arc<Published>,
     declaring: Mutex<()>,
     authorizer: Option<Arc<dyn Authorizer>>,
+    vault: Arc<Vault>,
     role: Role,
 }
 
@@ -67,6 +69,7 @@ impl Drop for Shared {
         // Not left to the writer's own drop: work in the background may hold it a little longer, and with it the lock.
         // Whoever wants to know whether it worked calls `close`.
         if let Role::Writer(writer) = &self.role {
+            vault::settle_before_closing(&self.vault, &self.files, writer);
             let _ = writer.close();
         }
     }
@@ -113,6 +116,7 @@ impl History {
         let _entered = telemetry::enter(Phase::Open);
         let files = Arc::new(Files::new(Arc::clone(&storage)));
         let start = recovery::open_to_write(&files, &options.clock, &options.tuning, !options.must_exist)?;
+        vault::collect(&files, &start.state.marks, start.state.seq);
         let published = Arc::new(Published::new(start.state.version()));
         let settings = (options.tuning.clone(), options.durability);
         let writer =
@@ -131,6 +135,7 @@ impl History {
             running: Arc::new(Published::undeclared()),
             declaring: Mutex::default(),
             authorizer: options.authorizer.clone(),
+            vault: Arc::new(Vault::new(options.vault_keys.clone())),
             role: Role::Writer(writer),
         };
         Self { shared: Arc::new(shared) }.with_running()
@@ -147,6 +152,7 @@ impl History {
             running: Arc::new(Published::undeclared()),
             declaring: Mutex::default(),
             authorizer: options.authorizer.clone(),
+            vault: Arc::new(Vault::new(options.vault_keys.clone())),
             role,
         };
         Self { shared: Arc::new(shared) }.with_running()
@@ -255,8 +261,30 @@ impl History {
     /// # Errors
     /// As [`ChangeBuilder::append`].
     pub fn append_all(&self, changes: Vec<ChangeBuilder>) -> Result<Vec<FlowVersionId>, Error> {
-        let drafts = changes.into_iter().map(ChangeBuilder::into_draft).collect::<Result<_, _>>()?;
-        self.writer()?.append_all(drafts)
+        let writer = self.writer()?;
+        let (mut drafts, mut secrets) = (Vec::with_capacity(changes.len()), Vec::new());
+        let mut prepared = Ok(());
+        for change in changes {
+            match change.into_draft() {
+                Ok(draft) => {
+                    secrets.push(draft.secrets.clone());
+                    drafts.push(draft);
+                }
+                Err(error) => {
+                    prepared = Err(error);
+                    break;
+                }
+            }
+        }
+        let appended = prepared.and_then(|()| writer.append_all(drafts));
+        for (at, secrets) in secrets.iter().enumerate() {
+            let Some(secrets) = secrets else { continue };
+            match &appended {
+                Ok(ids) => ids.get(at).into_iter().for_each(|id| self.settle_secrets(secrets, Ok(*id))),
+                Err(error) => self.settle_secrets(secrets, Err(error)),
+            }
+        }
+        appended
     }
 
     /// Plans what a proposal comes to, and writes nothing. A handle that only reads can plan too.
@@ -341,7 +369,10 @@ impl History {
     /// As [`History::flush`].
     pub fn close(self) -> Result<(), Error> {
         match &self.shared.role {
-            Role::Writer(writer) => writer.close(),
+            Role::Writer(writer) => {
+                vault::settle_before_closing(&self.shared.vault, self.files(), writer);
+                writer.close()
+            }
             Role::Reader(_) => Ok(()),
         }
     }
@@ -589,7 +620,7 @@ impl History {
                 .flush()
                 .or_else(|error| if matches!(error, Error::Closed) { Ok(()) } else { Err(error) })?;
         }
-        verify(self.files())
+        verify(self.files(), self.vault())
     }
 
     /// The history in numbers.
@@ -627,6 +658,10 @@ impl History {
     #[must_use]
     pub fn entries_read(&self) -> u64 {
         self.files().entries_read()
+    }
+
+    pub(crate) fn vault(&self) -> &Arc<Vault> {
+        &self.shared.vault
     }
 
     pub(crate) fn authorizer(&self) -> Option<Arc<dyn Authorizer>> {

@@ -37,6 +37,7 @@ mod open_files; //     the descriptors that all histories share
 mod memory_storage; // files in memory
 mod policy; //         policies as components, and the one in force
 mod authorizer; //     who may do what, as the host decides
+mod vault; //          secrets, sealed outside the log
 mod options; //        how a history is opened
 mod recovery; //       creating a history, and opening one that is there
 mod change; //         putting a change together
@@ -61,6 +62,7 @@ mod log_lines; //      the log, entry by entry
 mod subscription; //   entries as they come
 mod undo; //           undo, redo, revert, restore: plan, apply, finish
 mod seen; //           what somebody may see of a version
+mod reader; //         a whole history as somebody may see it
 mod verify; //         reading everything
 mod prune; //          what is old goes, where nothing needs it
 mod backup; //         a copy of a history that somebody writes
@@ -89,6 +91,7 @@ pub use crate::memory_storage::MemoryStorage;
 pub use crate::options::Options;
 pub use crate::policy::{Action, EffectivePolicy, POLICY_KIND};
 pub use crate::prune::{Hold, LiveStamps, Prune};
+pub use crate::reader::{Reader, SeenBody, SeenChange, SeenDifference, SeenEntry, SeenLine, SeenOperation};
 pub use crate::seen::{Seen, Sight, Stub};
 pub use crate::selector::At;
 pub use crate::stamper::Stamper;
@@ -97,6 +100,7 @@ pub use crate::storage::{Lock, LockError, Storage};
 pub use crate::subscription::Subscription;
 pub use crate::tuning::Tuning;
 pub use crate::undo::{Applied, LeftBehind, Part, Plan, Proposal, Right, Scope, Without};
+pub use crate::vault::{KEY_NAME_BYTES_MAX, KeyError, SECRET_BYTES_MAX, SecretValue, VaultKey, VaultKeys};
 pub use crate::verify::Verified;
 pub use crate::view::View;
 pub use crate::writer::Durability;

@@ -116,6 +116,16 @@ impl History {
         field: &str,
         holds: impl Fn(Option<&Value>) -> bool,
     ) -> Result<Vec<Interval>, Error> {
+        self.when_at(id, field, |_, value| Ok(holds(value)))
+    }
+
+    /// As [`History::when`], asked with the version.
+    pub(crate) fn when_at(
+        &self,
+        id: &str,
+        field: &str,
+        holds: impl Fn(Seq, Option<&Value>) -> Result<bool, Error>,
+    ) -> Result<Vec<Interval>, Error> {
         let index = self.index()?;
         let files = self.files();
         let oldest = self.oldest()?;
@@ -123,7 +133,7 @@ impl History {
         // What held at the oldest version that is kept, which is version 0 where nothing was pruned.
         let begin = self.at(oldest.previous().unwrap_or_default())?;
         let at_first = begin.component(id)?;
-        let mut held = holds(at_first.as_ref().and_then(|component| component.get(field)));
+        let mut held = holds(begin.seq(), at_first.as_ref().and_then(|component| component.get(field)))?;
         if held {
             let (from, from_time) = (begin.version(), begin.log_time());
             intervals.push(Interval { from, from_time, until: None, until_time: None });
@@ -132,7 +142,7 @@ impl History {
             let seq = seq.map_err(|error| files.log_error(error))?;
             let past = Past::new(files, Arc::clone(&index), seq);
             let component = past.component(id).map_err(|error| files.log_error(error))?;
-            let holds_now = holds(component.as_ref().and_then(|component| component.get(field)));
+            let holds_now = holds(seq, component.as_ref().and_then(|component| component.get(field)))?;
             if holds_now == held {
                 continue;
             }

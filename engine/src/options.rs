@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::storage::Storage;
 use crate::tuning::Tuning;
 use crate::writer::Durability;
-use crate::{Authorizer, Clock, Error, FileStorage, History, SystemClock};
+use crate::{Authorizer, Clock, Error, FileStorage, History, SystemClock, VaultKeys};
 
 /// How a history is opened, where it is not as usual.
 #[derive(Clone)]
@@ -17,6 +17,7 @@ pub struct Options {
     pub(crate) durability: Durability,
     pub(crate) must_exist: bool,
     pub(crate) authorizer: Option<Arc<dyn Authorizer>>,
+    pub(crate) vault_keys: Option<Arc<dyn VaultKeys>>,
     group_read: bool,
 }
 
@@ -28,6 +29,7 @@ impl Default for Options {
             durability: Durability::default(),
             must_exist: false,
             authorizer: None,
+            vault_keys: None,
             group_read: false,
         }
     }
@@ -67,6 +69,12 @@ impl Options {
     /// is allowed where nobody is asked.
     pub fn authorizer(mut self, authorizer: Arc<dyn Authorizer>) -> Self {
         self.authorizer = Some(authorizer);
+        self
+    }
+
+    /// Asks for keys when a secret is sealed or read; without them neither can be done, and everything else can.
+    pub fn vault_keys(mut self, keys: Arc<dyn VaultKeys>) -> Self {
+        self.vault_keys = Some(keys);
         self
     }
 

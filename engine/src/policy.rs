@@ -92,6 +92,11 @@ impl<'f> Policies<'f> {
         Self { flow, as_of, own: HashMap::new() }
     }
 
+    /// The version that they are of.
+    pub(crate) fn as_of(&self) -> Seq {
+        self.as_of
+    }
+
     /// The policy in force for a component.
     pub(crate) fn in_force(&mut self, id: &ComponentId, action: Action) -> Option<Arc<EffectivePolicy>> {
         let mut at = Some(id.clone());

@@ -21,6 +21,7 @@ use crate::checkpoints::shared_by;
 use crate::files::Files;
 use crate::selector::At;
 use crate::storage::replace_checked;
+use crate::vault::{Named, set_aside, settle_aside};
 use crate::writer::Draft;
 use crate::{Error, History};
 
@@ -124,16 +125,23 @@ impl History {
             let oldest = self.find(log.oldest())?;
             return Ok(Prune { oldest, entries: 0, bytes: 0 });
         };
-        let (state, removed) = told_by_the_log(files, oldest)?;
+        let ((state, removed), mut dropped_names) = told_by_the_log(files, oldest)?;
         let base = FileName::Base(number).to_string();
         let base_bytes = write_base(files, (&state, &removed), number, writer.clock().random())?;
 
+        // What only entries name that go goes with them. Until that is so these files have the names of those of which
+        // nobody knows yet, so that after a crash the next writer looks.
+        let mut kept_names = Named::default();
+        kept_names.add_flow(&state.flow, oldest);
+        dropped_names.0.retain(|id, _| kept_names.lacks(id));
+        set_aside(files, &dropped_names);
         let mark = Mark::Pruned { oldest, chain: state.chain };
         let header = Header::new(Arc::new(author.clone()), Intent::Mark, writer.clock().now());
-        let draft = Draft { header, body: Body::Mark(mark), expected: None, planned_on: None };
+        let draft = Draft::of(header, Body::Mark(mark));
         // ORDER: the mark is durable before anything goes, and with it everything that was asked about what holds.
         let marked = writer.append(draft).and_then(|_| writer.flush());
         if let Err(error) = marked.and_then(|()| writer.begin_log_with(number)) {
+            settle_aside(files, &dropped_names, |_| true);
             if files.log().is_ok_and(|log| log.base().is_none_or(|base| base.number != number)) {
                 // Nothing names it.
                 let _ = files.storage.remove(&base);
@@ -145,6 +153,12 @@ impl History {
             });
         }
         files.forget_index();
+        if !dropped_names.0.is_empty() {
+            let first = oldest.next().unwrap_or(oldest);
+            // What cannot be told is kept.
+            let kept = Named::between(files, first, self.version().seq());
+            settle_aside(files, &dropped_names, |id| kept.as_ref().map_or(true, |kept| !kept.lacks(id)));
+        }
         let gone = remove_what_went(files, number, oldest)?;
         let dropped = oldest.0.saturating_sub(log.oldest().0);
         let bytes = i64::try_from(gone).unwrap_or(i64::MAX) - i64::try_from(base_bytes).unwrap_or(0);
@@ -154,16 +168,20 @@ impl History {
 
 /// The state at a version and the ids of what was removed by then, folded from the log alone: what is about to become the
 /// truth must not rest on a checkpoint, and what is about to go must be sound.
-fn told_by_the_log(files: &Files, oldest: Seq) -> Result<Whole, Error> {
+fn told_by_the_log(files: &Files, oldest: Seq) -> Result<(Whole, Named), Error> {
     files.read(|log| {
         let mut removed = match log.base() {
             Some(base) => base.whole(&**log.source())?.1,
             None => BTreeMap::new(),
         };
         let mut replay = Replay::from_the_start(log);
+        let mut named = Named::default();
+        let start = log.start()?;
+        named.add_flow(&start.flow, start.seq);
         let mut next_slot = log.base().map_or(0, |base| base.grown.next_slot);
         while replay.state().seq < oldest {
             let Some(entry) = replay.next_entry()? else { break };
+            named.add_entry(&entry.body, entry.seq);
             let Body::Change(operations) = &entry.body else { continue };
             for operation in operations {
                 if let Operation::Add { component, slot } = operation {
@@ -174,7 +192,7 @@ fn told_by_the_log(files: &Files, oldest: Seq) -> Result<Whole, Error> {
         }
         let state = replay.into_state();
         removed.retain(|slot, _| state.flow.component_in(*slot).is_none());
-        Ok((state, removed))
+        Ok(((state, removed), named))
     })
 }
 

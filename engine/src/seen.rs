@@ -19,18 +19,18 @@ pub struct Seen {
     authorizer: Option<Arc<dyn Authorizer>>,
 }
 
-/// A component, or that there is one.
+/// A component, or what there is to say of it; or that there is one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub enum Sight {
+pub enum Sight<T = Arc<Component>> {
     /// All of it.
-    Whole(Arc<Component>),
+    Whole(T),
     /// That it is there.
     Redacted(Stub),
 }
 
 /// That there is a component, and nothing of what is in it: not its id, its kind or where it is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[non_exhaustive]
 pub struct Stub {
     /// Its number within the history, by which two stubs can be told apart.

@@ -6,6 +6,8 @@ use flow_history_replay::{Chain, FileName, FlowVersionId, HistoryId, Replay, Seq
 use crate::Error;
 use crate::catalog::{Watermark, watermark};
 use crate::files::Files;
+use crate::recovery;
+use crate::vault::{Named, Soundness, Vault};
 
 /// What a full reading found sound.
 #[derive(Clone, Debug)]
@@ -27,13 +29,24 @@ pub struct Verified {
     pub chain: Chain,
     /// The hash of the flow there.
     pub state_hash: StateHash,
+    /// Secrets that entries name and that are there, whole.
+    pub secrets: usize,
+    /// Of these, how many were opened; none where there is no key at hand.
+    pub secrets_opened: usize,
+    /// Secrets that were shredded.
+    pub shredded: usize,
     /// How the log ends.
     pub tail: Tail,
     /// What costs time or is untidy, and nothing else.
     pub warnings: Vec<String>,
 }
 
-pub(crate) fn verify(files: &Files) -> Result<Verified, Error> {
+pub(crate) fn verify(files: &Files, vault: &Vault) -> Result<Verified, Error> {
+    read_all(files, vault).map(|(verified, _)| verified)
+}
+
+/// As [`verify`], with the secrets that entries name.
+pub(crate) fn read_all(files: &Files, vault: &Vault) -> Result<(Verified, Named), Error> {
     // What is kept was sound when it was read; the question is what the files are now.
     files.forget_all();
     // ORDER: what is derived from the log is read before it, so that a writer who goes on meanwhile only makes the log
@@ -50,6 +63,10 @@ pub(crate) fn verify(files: &Files) -> Result<Verified, Error> {
     while checkpoints.next_if(|seq| *seq < log.oldest()).is_some() {}
     let mut agreeing = 0;
     let mut replay = Replay::from_the_start(&log);
+    let mut named = Named::default();
+    let start = log.start().map_err(|error| files.log_error(error))?;
+    named.add_flow(&start.flow, start.seq);
+    drop(start);
     loop {
         while let Some(seq) = checkpoints.next_if(|seq| *seq <= replay.state().seq) {
             let state = replay.state();
@@ -63,9 +80,8 @@ pub(crate) fn verify(files: &Files) -> Result<Verified, Error> {
                 warnings.push(format!("{file} is not what the log says; it is passed over, delete it"));
             }
         }
-        if files.next_entry(&mut replay)?.is_none() {
-            break;
-        }
+        let Some(entry) = files.next_entry(&mut replay)? else { break };
+        named.add_entry(&entry.body, entry.seq);
     }
     // Segments may have been sealed meanwhile.
     let log = replay.log();
@@ -88,8 +104,35 @@ pub(crate) fn verify(files: &Files) -> Result<Verified, Error> {
         let what = flow_history_replay::What::LogIsShorter;
         return Err(files.log_error(flow_history_replay::LogError::damaged(&file, 0, Some(seq), what)));
     }
+    let (mut secrets, mut opened) = (0, 0);
+    let gone = |id: &[u8; 16]| state.marks.shredded.contains_key(id);
+    for (id, (secret, by)) in named.0.iter().filter(|(id, _)| !gone(id)) {
+        match vault.check(files, secret, *by) {
+            Ok(Soundness::Opened) => opened += 1,
+            Ok(Soundness::Unopened) => {}
+            Ok(Soundness::NoKey(why)) => {
+                warnings.push(format!("{} was not opened: {why}", FileName::Secret(*id)));
+            }
+            Err(error @ Error::Damaged { .. }) => {
+                // It may have been shredded, or pruned, since the end of the log was read.
+                let end = recovery::read_end(files, None)?;
+                if !end.state.marks.shredded.contains_key(id) && end.log.oldest() == log.oldest() {
+                    return Err(error);
+                }
+                continue;
+            }
+            Err(error) => return Err(error),
+        }
+        secrets += 1;
+    }
     for name in files.storage.list().unwrap_or_default() {
         match FileName::parse(&name) {
+            Some(FileName::Secret(id)) if gone(&id) => {
+                warnings.push(format!("{name} was shredded and is still there; the next writer removes it"));
+            }
+            Some(FileName::Secret(id)) if named.lacks(&id) => {
+                warnings.push(format!("{name} is named by no entry"));
+            }
             None => warnings.push(format!("{name} is none of the history's files")),
             Some(FileName::Temporary) => warnings.push(format!("{name} was left half made")),
             Some(_) => {}
@@ -101,7 +144,10 @@ pub(crate) fn verify(files: &Files) -> Result<Verified, Error> {
              under way"
         ));
     }
-    Ok(Verified {
+    let verified = Verified {
+        secrets,
+        secrets_opened: opened,
+        shredded: state.marks.shredded.len(),
         history: state.history,
         entries: state.seq.0 - log.oldest().0,
         segments: log.segments().len(),
@@ -112,7 +158,8 @@ pub(crate) fn verify(files: &Files) -> Result<Verified, Error> {
         state_hash: state.flow.state_hash(),
         tail,
         warnings,
-    })
+    };
+    Ok((verified, named))
 }
 
 fn read_watermark(files: &Files, history: HistoryId) -> Watermark {

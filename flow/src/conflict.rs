@@ -197,7 +197,7 @@ impl Obstacle {
             Obstacle::Cycle { .. } => &[Keep, Skip],
             Obstacle::KindChanged { .. } => &[Overwrite, Skip],
             Obstacle::NameTaken { .. } => &[TryAgain, Skip],
-            Obstacle::SecretGone { .. } => &[WithoutSecret, Skip],
+            Obstacle::SecretGone { .. } => &[WithoutSecret],
             Obstacle::Denied { .. } => &[AskSomebodyElse, Skip],
             Obstacle::Vetoed { .. } => &[TryAgain, Skip],
         }
@@ -208,6 +208,8 @@ impl Obstacle {
     pub(crate) fn resolved_by(&self, mode: Mode) -> Option<Resolution> {
         use Resolution::{BringBack, Keep, Overwrite, RemoveDependents, Skip};
         match (mode, self) {
+            // No mode brings it back, and no person.
+            (_, Obstacle::SecretGone { .. }) => Some(Resolution::WithoutSecret),
             (Mode::Strict, _) => None,
             (
                 Mode::Partial,
@@ -215,13 +217,7 @@ impl Obstacle {
             ) => Some(Keep),
             (Mode::Partial, _) => Some(Skip),
             // Nobody overrides who may do what, or a host that says no.
-            (
-                _,
-                Obstacle::Denied { .. }
-                | Obstacle::Vetoed { .. }
-                | Obstacle::NameTaken { .. }
-                | Obstacle::SecretGone { .. },
-            ) => None,
+            (_, Obstacle::Denied { .. } | Obstacle::Vetoed { .. } | Obstacle::NameTaken { .. }) => None,
             (
                 _,
                 Obstacle::TargetMissing | Obstacle::ParentMissing { .. } | Obstacle::EndpointMissing { .. },

@@ -76,6 +76,9 @@ pub fn merge_among<'i>(
         conflicts: Vec::new(),
         said: HashSet::new(),
         beside: BTreeSet::new(),
+        brought: HashSet::new(),
+        removed: HashSet::new(),
+        left: HashSet::new(),
     };
     let mut merging = begin(terms.mode);
     ids.iter().for_each(|id| merging.component(id, base.component(id)));
@@ -109,6 +112,12 @@ struct Merging<'m> {
     /// Conflicts of a whole component are said once.
     said: HashSet<(ComponentId, &'static str)>,
     beside: BTreeSet<ComponentId>,
+    /// What was brought back because something needs it; what went because what it depended on does; and what was left
+    /// alone because nothing could be done about it. INVARIANT: nothing comes out of the last two again, and nothing of
+    /// the first or the last goes because of something else, so that deciding ends.
+    brought: HashSet<ComponentId>,
+    removed: HashSet<ComponentId>,
+    left: HashSet<ComponentId>,
 }
 
 impl Merging<'_> {
@@ -230,7 +239,10 @@ impl Merging<'_> {
     /// Makes the goals fit together and fit what stays, until nothing is in the way or everything in the way was said.
     fn fit(&mut self) {
         self.rename();
+        let mut rounds = 0;
         loop {
+            rounds += 1;
+            assert!(rounds < 1000, "{:?}", self.conflicts);
             let mut changed = false;
             let ids: Vec<ComponentId> = self.goals.keys().cloned().collect();
             for id in ids {
@@ -297,10 +309,14 @@ impl Merging<'_> {
         if dependents.is_empty() {
             return false;
         }
+        let stays = |id: &ComponentId| self.brought.contains(id) || self.left.contains(id);
+        let needed = dependents.iter().any(stays);
         match self.conflict(id, Obstacle::HasDependents { dependents: dependents.clone() }) {
+            Some(Resolution::RemoveDependents) if needed => self.unresolved(id, "HasDependents"),
             Some(Resolution::RemoveDependents) => {
                 for dependent in dependents {
                     self.goals.insert(dependent.clone(), Goal::gone());
+                    self.removed.insert(dependent.clone());
                     self.beside.insert(dependent);
                 }
                 true
@@ -364,7 +380,8 @@ impl Merging<'_> {
             }
             let obstacle = Obstacle::EndpointMissing { field: field.into(), end: end.clone() };
             return match self.conflict(id, obstacle) {
-                Some(Resolution::BringBack) => self.bring_back(end),
+                Some(Resolution::BringBack) if self.bring_back(end) => true,
+                Some(Resolution::BringBack) => self.unresolved(id, "EndpointMissing"),
                 Some(_) => self.goals.remove(id).is_some(),
                 None => false,
             };
@@ -374,11 +391,14 @@ impl Merging<'_> {
 
     fn bring_back(&mut self, id: &ComponentId) -> bool {
         if self.mine.component(id).is_none()
+            || self.removed.contains(id)
+            || self.left.contains(id)
             || self.goals.get(id).is_some_and(|goal| goal.component.is_some())
         {
             return false;
         }
         self.goals.insert(id.clone(), Goal::as_in(self.mine, id));
+        self.brought.insert(id.clone());
         self.beside.insert(id.clone());
         true
     }
@@ -391,6 +411,7 @@ impl Merging<'_> {
                 conflict.resolved = skips.then_some(Resolution::Skip);
             }
         }
+        self.left.insert(id.clone());
         skips && self.goals.remove(id).is_some()
     }
 

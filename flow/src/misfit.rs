@@ -92,6 +92,11 @@ pub enum Reason {
         /// The slot.
         slot: Slot,
     },
+    /// A slot that was that of a component with another id.
+    SlotOfAnother {
+        /// The slot.
+        slot: Slot,
+    },
     /// No slot is left: the flow has held as many components as it ever may.
     TooManyComponents,
 }
@@ -153,6 +158,7 @@ impl fmt::Display for Reason {
                 write!(f, "the change is larger than the {max} that one entry may hold; split it")
             }
             Reason::SlotTaken { slot } => write!(f, "its slot {} is not free", slot.0),
+            Reason::SlotOfAnother { slot } => write!(f, "its slot {} was that of another component", slot.0),
             Reason::TooManyComponents => f.write_str("the flow has held as many components as it ever may"),
         }
     }

@@ -246,6 +246,11 @@ pub enum Mark {
         /// The hash chain there: that of everything that was pruned.
         chain: Chain,
     },
+    /// A secret was shredded: nobody can read it any more.
+    Shredded {
+        /// The name of its sealed file.
+        secret: [u8; 16],
+    },
     /// Something that only the host understands.
     Custom {
         /// What the host calls it.
@@ -272,6 +277,7 @@ impl Mark {
             Mark::ImportNote { .. } => "import-note",
             Mark::Freeze => "freeze",
             Mark::Pruned { .. } => "pruned",
+            Mark::Shredded { .. } => "shredded",
             Mark::Custom { name, .. } => name,
         }
     }

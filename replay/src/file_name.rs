@@ -18,6 +18,10 @@ pub enum FileName {
     PoolSegment(u64),
     /// A flow at the version of this sequence number.
     Checkpoint(u64),
+    /// A secret of this name, sealed, that an entry names.
+    Secret([u8; 16]),
+    /// A secret of this name, sealed, that an entry is about to name, or named just now.
+    NewSecret([u8; 16]),
     /// What finds things.
     Catalog,
     /// What a writer holds locked.
@@ -35,6 +39,11 @@ impl FileName {
             let all_digits = digits.len() >= 10 && digits.bytes().all(|byte| byte.is_ascii_digit());
             digits.parse::<u64>().ok().filter(|_| all_digits)
         };
+        let secret = |suffix: &str| {
+            let digits = name.strip_prefix("secret-")?.strip_suffix(suffix)?;
+            let all_digits = digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+            u128::from_str_radix(digits, 16).ok().filter(|_| all_digits).map(u128::to_be_bytes)
+        };
         let parsed = match name {
             "history" => Some(Self::Identity),
             "catalog.redb" => Some(Self::Catalog),
@@ -45,7 +54,8 @@ impl FileName {
                 | Self::Catalog
                 | Self::Checkpoint(_)
                 | Self::SealedSegment(_)
-                | Self::Base(_) => Some(Self::Temporary),
+                | Self::Base(_)
+                | Self::NewSecret(_) => Some(Self::Temporary),
                 _ => None,
             }),
         };
@@ -55,6 +65,8 @@ impl FileName {
             .or_else(|| number("base-", ".state").map(Self::Base))
             .or_else(|| number("pool-", ".raw").map(Self::PoolSegment))
             .or_else(|| number("checkpoint-", ".pages").map(Self::Checkpoint))
+            .or_else(|| secret(".sealed").map(Self::Secret))
+            .or_else(|| secret(".new").map(Self::NewSecret))
             // A number written in another way than ours would be a second name for the same file.
             .filter(|parsed| *parsed == Self::Temporary || parsed.to_string() == name)
     }
@@ -69,6 +81,8 @@ impl fmt::Display for FileName {
             Self::Base(number) => write!(f, "base-{number:010}.state"),
             Self::PoolSegment(number) => write!(f, "pool-{number:010}.raw"),
             Self::Checkpoint(seq) => write!(f, "checkpoint-{seq:015}.pages"),
+            Self::Secret(id) => write!(f, "secret-{:032x}.sealed", u128::from_be_bytes(*id)),
+            Self::NewSecret(id) => write!(f, "secret-{:032x}.new", u128::from_be_bytes(*id)),
             Self::Catalog => f.write_str("catalog.redb"),
             Self::Lock => f.write_str("lock"),
             Self::Temporary => f.write_str("*.tmp"),
@@ -82,7 +96,9 @@ mod tests {
 
     #[test]
     fn a_name_is_read_back_as_what_it_was_written_for() {
-        use FileName::{Catalog, Checkpoint, Identity, Lock, PoolSegment, RawSegment, SealedSegment};
+        use FileName::{
+            Catalog, Checkpoint, Identity, Lock, NewSecret, PoolSegment, RawSegment, SealedSegment, Secret,
+        };
         for name in [
             Identity,
             Catalog,
@@ -92,10 +108,16 @@ mod tests {
             SealedSegment(3),
             PoolSegment(2),
             Checkpoint(77),
+            Secret([0xab; 16]),
+            NewSecret([0; 16]),
         ] {
             assert_eq!(FileName::parse(&name.to_string()), Some(name));
         }
-        for aside in ["history.tmp", "segment-0000000001.sealed.tmp"] {
+        for aside in [
+            "history.tmp",
+            "segment-0000000001.sealed.tmp",
+            "secret-000102030405060708090a0b0c0d0e0f.new.tmp",
+        ] {
             assert_eq!(FileName::parse(aside), Some(FileName::Temporary));
         }
         for name in [
@@ -108,6 +130,10 @@ mod tests {
             "segment-0000000001.raw.tmp",
             "segment-00000000001.sealed",
             "segment-+000000001.raw",
+            "secret-00.new",
+            "secret-000102030405060708090A0B0C0D0E0F.new",
+            "secret-+00102030405060708090a0b0c0d0e0f.new",
+            "secret-000102030405060708090a0b0c0d0e0f.sealed.tmp",
             ".DS_Store",
         ] {
             assert_eq!(FileName::parse(name), None, "{name}");

@@ -6,6 +6,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use flow_history_flow::SecretRef;
+
 use crate::{Body, FlowVersionId, Header};
 
 /// How many keys are remembered.
@@ -78,6 +80,13 @@ pub fn content_of(header: &Header, body: &Body) -> [u8; 16] {
     hasher.update(header.author.id.as_bytes());
     // What Debug prints of a body says everything but secrets, of which it says that they are one.
     hasher.update(format!("\n{:?}\n{body:?}", header.intent).as_bytes());
+    if let Body::Change(operations) = body {
+        // Sealed anew, a secret has another name and the same tag.
+        let mut tags = |secret: &SecretRef| {
+            hasher.update(&secret.tag);
+        };
+        operations.iter().for_each(|operation| operation.visit_secrets(&mut tags));
+    }
     let hash = hasher.finalize();
     let mut content = [0; 16];
     content.iter_mut().zip(hash.as_bytes()).for_each(|(to, from)| *to = *from);

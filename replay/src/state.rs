@@ -52,6 +52,8 @@ pub struct Marks {
     pub running: Option<Seq>,
     /// The newest mark that undo does not go past.
     pub frozen: Option<Seq>,
+    /// The secrets that were shredded, each with the mark that says so.
+    pub shredded: BTreeMap<[u8; 16], Seq>,
     /// The oldest version that is kept, as the newest mark of a pruning says.
     pub oldest: Option<Seq>,
 }
@@ -378,6 +380,9 @@ impl State {
                 Arc::make_mut(&mut marks).oldest = Some(*version);
             }
             Mark::Freeze => Arc::make_mut(&mut marks).frozen = Some(seq),
+            Mark::Shredded { secret } => {
+                Arc::make_mut(&mut marks).shredded.entry(*secret).or_insert(seq);
+            }
             _ => {}
         }
         encoder

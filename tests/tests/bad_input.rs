@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use flow_history::{
     About, Advice, At, Author, Component, ComponentId, Error, FlowVersionId, History, Link, Mark,
-    MemoryStorage, Operation, Order, Part, Reason, Request, Scope, Seq, Timestamp, Tuning, Value,
+    MemoryStorage, Operation, Order, Part, Reason, Request, Scope, Seq, Slot, Timestamp, Tuning, Value,
 };
 
 /// Every file below a directory, and what it holds: length, hash, mode, time of change.
@@ -68,6 +68,53 @@ fn open_memory() -> History {
 
 fn nested(levels: usize) -> Value {
     (0..levels).fold(Value::Null, |inside, _| Value::List(vec![inside]))
+}
+
+#[test]
+fn an_old_slot_goes_back_to_the_id_that_had_it_and_to_no_other() {
+    let storage = MemoryStorage::new();
+    let open =
+        || History::options().tuning(Tuning::hostile()).open_storage(Arc::new(storage.clone())).unwrap();
+    let history = open();
+    let alice = Author::user("alice");
+    let add = |id: &str, slot: u32| Operation::Add {
+        component: Arc::new(Component::new(id, "p")),
+        slot: Some(Slot(slot)),
+    };
+    let change = |history: &History, operations| history.change(&alice, "").operations(operations).append();
+    let two = vec![Operation::add(Component::new("pump", "p")), Operation::add(Component::new("tank", "p"))];
+    change(&history, two).unwrap();
+    change(&history, vec![Operation::remove("pump")]).unwrap();
+    // A long history in between, and a restart: the ids of what was removed are not at hand.
+    for at in 0..200 {
+        change(&history, vec![Operation::set("tank", "rate", at)]).unwrap();
+    }
+    history.close().unwrap();
+    let history = open();
+    let check = |history: &History| {
+        let before = history.version();
+        let refused = |operations| kind_of(&change(history, operations).unwrap_err());
+        assert_eq!(refused(vec![add("other", 0)]), "Misfit SlotOfAnother");
+        assert_eq!(refused(vec![Operation::remove("tank"), add("other", 1)]), "Misfit SlotOfAnother");
+        assert_eq!(refused(vec![add("other", 1)]), "Misfit SlotTaken");
+        assert_eq!(refused(vec![add("other", 2)]), "Misfit SlotTaken");
+        let mixed =
+            vec![Operation::add(Component::new("new", "p")), Operation::remove("new"), add("other", 2)];
+        assert_eq!(refused(mixed), "Misfit SlotOfAnother");
+        assert_eq!(history.version(), before);
+    };
+    check(&history);
+    let mut copy = history.version().seq();
+    history.prune(&alice, copy, &flow_history::LiveStamps::GiveUp).unwrap();
+    copy = history.version().seq();
+    check(&history);
+    // A removal that is still on its way to the disk counts.
+    drop(history.change(&alice, "").remove("tank").submit().unwrap());
+    change(&history, vec![add("tank", 1), add("pump", 0)]).unwrap();
+    assert_eq!(history.version().seq().0, copy.0 + 2);
+    let mixed = vec![Operation::add(Component::new("new", "p")), Operation::remove("new"), add("new", 2)];
+    change(&history, mixed).unwrap();
+    history.verify().unwrap();
 }
 
 #[test]

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use flow_history::{
     About, At, Author, Component, Edit, History, Intent, Link, Map, Mark, MemoryStorage, Number, Operation,
-    Order, Part, Path as Place, ROOT_ID, ROOT_KIND, Request, Scope, SecretRef, Seq, Slot, Step, Timestamp,
-    Tuning, Value,
+    Order, Part, Path as Place, ROOT_ID, ROOT_KIND, Request, Scope, SecretRef, Seq, Slot, Step, Storage,
+    Timestamp, Tuning, Value,
 };
 use flow_history_tests::{SeededClock, slots_of};
 
@@ -81,6 +81,12 @@ fn make() -> MemoryStorage {
         )
         .append()
         .unwrap();
+    // What is random in it comes from the system: it is the file that was written once. An entry that named one which is
+    // not there would be refused.
+    let sealed = "secret-03030303030303030303030303030303.sealed";
+    let bytes = std::fs::read(directory().join(sealed)).unwrap();
+    storage.create(sealed).unwrap();
+    assert_eq!(storage.write_at(sealed, 0, &bytes).unwrap(), bytes.len());
     let every =
         values().into_iter().fold(history.change(&robot, "every kind of value"), |change, (name, value)| {
             change.set("pump", name, value)
@@ -170,7 +176,8 @@ fn make() -> MemoryStorage {
 }
 
 fn log_files(storage: &MemoryStorage) -> BTreeMap<String, Vec<u8>> {
-    let is_log = |name: &str| name == "history" || name.starts_with("segment-");
+    let is_log =
+        |name: &str| ["history", "segment-", "secret-"].iter().any(|beginning| name.starts_with(beginning));
     storage.files().into_iter().filter(|(name, _)| is_log(name)).collect()
 }
 

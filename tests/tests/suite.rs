@@ -28,7 +28,9 @@ mod long_texts; //    a changed line of a long text costs about that line
 mod derived; //       checkpoints and the catalog cost time when missing, nothing else
 mod undo; //          what undo, redo, revert and restore do, and what stands in their way
 mod undo_invariants; // what undo promises of every flow: I1 to I7, I11, I13
+mod redaction; //     what somebody may not read shows nowhere, and counts
 mod undo_policies; // who may undo what, and who may see it
+mod vault; //         a secret is in its sealed file and nowhere else, until it is shredded
 mod syncs; //         no acknowledgement before its sync
 mod frugality; //     an idle history costs a descriptor and little memory
 mod architecture; //  the sources keep the rules of the house

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use flow_history::{
     Author, Component, Error, Facet, Flow, FlowVersionId, History, Intent, Map, Mark, MemoryStorage, Mode,
-    Operation, Order, Part, Proposal, ROOT_ID, ROOT_KIND, Resolution, Scope, Seq, StateHash, Value,
+    Operation, Order, Part, Proposal, ROOT_ID, ROOT_KIND, Resolution, Scope, Seq, StateHash, Tuning, Value,
 };
 use flow_history_tests::slots_of;
 
@@ -562,6 +562,44 @@ fn a_group_of_five_thousand_comes_back_whole() {
     let removal = history.version().seq().previous().and_then(Seq::previous).unwrap();
     let applied = history.revert([removal], &bob()).unwrap();
     assert_eq!(hash(&history), before.0, "{:?}", applied.taken);
+}
+
+#[test]
+fn undo_goes_across_seals_checkpoints_and_restarts_and_is_planned_offline() {
+    let storage = MemoryStorage::new();
+    let open =
+        || History::options().tuning(Tuning::hostile()).open_storage(Arc::new(storage.clone())).unwrap();
+    let mut history = open();
+    let add = Component::new("pump", "processor").field("rate", -1).field("text", "");
+    history.change(&alice(), "").add(add).append().unwrap();
+    let mut hashes = vec![hash(&history)];
+    for at in 0..150 {
+        let change = history.change(&alice(), "").set("pump", "rate", at);
+        change.set("pump", "text", "long ".repeat(at as usize)).append().unwrap();
+        hashes.push(hash(&history));
+    }
+    history.clone().close().unwrap();
+    let names = storage.files().into_keys().collect::<Vec<_>>();
+    for kind in [".sealed", "checkpoint-"] {
+        assert!(names.iter().filter(|name| name.contains(kind)).count() > 3, "{names:?}");
+    }
+    for before in hashes.iter().rev().skip(1).step_by(2).zip(0..60) {
+        if before.1 % 20 == 0 {
+            history = open();
+        }
+        // Offline, the same is planned.
+        let copy = Arc::new(MemoryStorage::with_files(storage.files()));
+        let offline = History::options().open_storage_read_only(copy).unwrap();
+        let planned = offline.plan(&bob(), Proposal::undo(Scope::Flow)).unwrap().taken().to_vec();
+        assert_eq!(history.undo(Scope::Flow, &bob()).unwrap().taken, planned);
+        history.undo(Scope::Flow, &bob()).unwrap();
+        history.redo(Scope::Flow, &bob()).unwrap();
+        assert_eq!(hash(&history), *before.0, "{}", before.1);
+        history.undo(Scope::Flow, &bob()).unwrap();
+        if before.1 % 20 == 19 {
+            history.clone().close().unwrap();
+        }
+    }
 }
 
 #[test]

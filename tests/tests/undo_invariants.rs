@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flow_history::{
-    Action, Applied, Author, Authorizer, Component, Decision, Error, Flow, History, Intent, Mark,
-    MemoryStorage, Mode, Operation, Part, Proposal, Question, Scope, Seq, Tuning, operations_between,
+    Action, Applied, Author, Authorizer, Component, Decision, Edit, Error, Flow, History, Intent, Mark,
+    MemoryStorage, Mode, Operation, Part, Proposal, Question, Scope, SecretRef, Seq, Tuning, VaultKey,
+    operations_between,
 };
 use flow_history_replay::{Fold, Log, MemorySource, Replay};
 use flow_history_tests::{Chance, Gene, SeededClock, slots_of, thoroughness};
@@ -27,6 +28,7 @@ struct Play {
     storage: MemoryStorage,
     history: History,
     lines: Vec<Line>,
+    secrets: Vec<SecretRef>,
 }
 
 /// What the second model knows of an entry.
@@ -46,12 +48,17 @@ struct Line {
 
 impl Play {
     fn begin(seed: u64) -> Self {
+        Self::begin_with(seed, Tuning::default())
+    }
+
+    fn begin_with(seed: u64, mut tuning: Tuning) -> Self {
         let storage = MemoryStorage::new();
-        let mut tuning = Tuning::default();
         tuning.vouch_after = std::time::Duration::from_secs(3_600);
-        let options = History::options().clock(SeededClock::new(seed)).tuning(tuning);
+        let keys = Arc::new(VaultKey::new("key", [7; 32]));
+        let options = History::options().clock(SeededClock::new(seed)).tuning(tuning).vault_keys(keys);
         let history = options.open_storage(Arc::new(storage.clone())).unwrap();
-        Self { seed, chance: Chance::new(seed), storage, history, lines: Vec::new() }
+        let secrets = ["a", "b", "a"].map(|plain| history.seal_secret(plain).unwrap()).to_vec();
+        Self { seed, chance: Chance::new(seed), storage, history, lines: Vec::new(), secrets }
     }
 
     fn flow(&self) -> Flow {
@@ -68,7 +75,12 @@ impl Play {
         let mut operations = Vec::new();
         while operations.is_empty() {
             for _ in 0..=self.chance.below(4) {
-                let operation = Gene::random(&mut self.chance).operation(&flow);
+                let mut operation = Gene::random(&mut self.chance).operation(&flow);
+                if let (Operation::Set { edit: Edit::Put(value), .. }, true) =
+                    (&mut operation, self.chance.once_in(6))
+                {
+                    *value = self.chance.pick(&self.secrets).clone().into();
+                }
                 if flow.apply(&operation).is_ok() {
                     operations.push(operation);
                 }
@@ -241,12 +253,16 @@ fn assert_refused(error: &Error) {
 }
 
 /// Plays in many histories, so many steps in all.
-fn play(first_seed: u64, steps: usize, mut step: impl FnMut(&mut Play)) -> Vec<Play> {
+fn play(first_seed: u64, steps: usize, step: impl FnMut(&mut Play)) -> Vec<Play> {
+    play_with(Tuning::default(), first_seed, steps, step)
+}
+
+fn play_with(tuning: Tuning, first_seed: u64, steps: usize, mut step: impl FnMut(&mut Play)) -> Vec<Play> {
     let mut played = Vec::new();
     let mut left = steps * thoroughness();
     let mut seed = first_seed;
     while left > 0 {
-        let mut play = Play::begin(seed);
+        let mut play = Play::begin_with(seed, tuning.clone());
         for _ in 0..LENGTH.min(left) {
             step(&mut play);
         }
@@ -255,6 +271,11 @@ fn play(first_seed: u64, steps: usize, mut step: impl FnMut(&mut Play)) -> Vec<P
         played.push(play);
     }
     played
+}
+
+/// The same of the flow at a version.
+fn exactly_at(history: &History, seq: u64) -> (Vec<Operation>, flow_history::StateHash) {
+    exactly(&history.at(seq).unwrap().to_flow().unwrap())
 }
 
 /// Everything of a flow that a step back must bring back.
@@ -341,21 +362,112 @@ fn i3_undos_visit_every_version_before_and_redos_every_one_after() {
     }
 }
 
-#[test]
-fn i4_every_version_is_the_same_from_checkpoints_and_from_the_start() {
-    for mut play in play(40_000, STEPS, Play::anything).into_iter().step_by(4) {
-        let live: Vec<_> = (0..=play.lines.len() as u64)
-            .step_by(9)
-            .map(|seq| (seq, play.history.at(seq).unwrap().state_hash().unwrap()))
-            .collect();
-        let log = Log::open(Arc::new(MemorySource(play.storage.files()))).unwrap();
-        let mut replay = Replay::from_the_start(&log);
-        for (seq, hash) in live {
-            replay.run_to(Seq(seq)).unwrap();
-            assert_eq!(replay.state().flow.state_hash(), hash, "seed {}, version {seq}", play.seed);
+/// A flow as undo sees it once some secrets are gone.
+fn without_gone(flow: &Flow, gone: &[SecretRef]) -> (Vec<Operation>, flow_history::StateHash) {
+    let mut without = flow.clone();
+    for (_, component) in flow.iter() {
+        if let Some(left) = component.without_secrets(&|secret| gone.contains(secret)) {
+            for (field, value) in left.fields.iter() {
+                without.apply(&Operation::set(&component.id, field, value.clone())).unwrap();
+            }
         }
-        play.anything();
     }
+    exactly(&without)
+}
+
+/// I3 where secrets are shredded on the way: each version is as it was, but for null in their places, and no undo or redo
+/// stumbles over it.
+#[test]
+fn i3_holds_but_for_secrets_that_were_shredded() {
+    let alice = Author::user("alice");
+    let rounds = STEPS / 100 * thoroughness();
+    let (mut shredded, mut left_out) = (0, 0);
+    for round in 0..rounds {
+        let mut play = Play::begin(35_000 + round as u64);
+        let mut visited = vec![play.flow()];
+        for _ in 0..33 {
+            let operations = play.operations();
+            play.history.change(&alice, "").operations(operations).append().unwrap();
+            visited.push(play.flow());
+        }
+        let mut gone = Vec::new();
+        let shred = |play: &mut Play, gone: &mut Vec<SecretRef>| {
+            if play.chance.once_in(6) && gone.len() < play.secrets.len() {
+                let secret = play.secrets[gone.len()].clone();
+                play.history.shred(&secret, &alice).unwrap();
+                gone.push(secret);
+            }
+        };
+        let check = |play: &Play, then: &Flow, gone: &[SecretRef], applied: &Applied| {
+            let now = without_gone(&play.flow(), gone);
+            assert_eq!(now, without_gone(then, gone), "seed {}, {:?}", play.seed, applied.taken);
+            applied.conflicts.iter().for_each(|c| assert_eq!(c.obstacle.name(), "SecretGone"));
+            applied.conflicts.len()
+        };
+        for earlier in visited.iter().rev().skip(1) {
+            shred(&mut play, &mut gone);
+            let applied = play.history.undo(Scope::Flow, &alice);
+            let applied = applied.unwrap_or_else(|error| panic!("seed {}: {error}", play.seed));
+            left_out += check(&play, earlier, &gone, &applied);
+        }
+        assert!(matches!(play.history.undo(Scope::Flow, &alice), Err(Error::NothingToUndo)));
+        for later in visited.iter().skip(1) {
+            shred(&mut play, &mut gone);
+            let applied = play.history.redo(Scope::Flow, &alice);
+            let applied = applied.unwrap_or_else(|error| panic!("seed {}: {error}", play.seed));
+            left_out += check(&play, later, &gone, &applied);
+        }
+        shredded += gone.len();
+        play.history.verify().unwrap();
+    }
+    assert!(shredded > rounds && left_out > rounds / 2, "{shredded} {left_out}");
+}
+
+/// The files without some of those that are derived from the log.
+fn without(files: &BTreeMap<String, Vec<u8>>, goes: impl Fn(&str) -> bool) -> MemoryStorage {
+    MemoryStorage::with_files(
+        files.iter().filter(|(name, _)| !goes(name)).map(|(n, b)| (n.clone(), b.clone())).collect(),
+    )
+}
+
+#[test]
+fn i4_every_version_is_the_same_from_every_checkpoint_and_from_the_start() {
+    let is_checkpoint = |name: &str| name.starts_with("checkpoint-");
+    let (mut checkpoints, mut compared) = (0, 0);
+    for (at, play) in play_with(Tuning::hostile(), 40_000, STEPS, Play::anything).into_iter().enumerate() {
+        // What was read while it was live: the stored hash of each version.
+        let live: Vec<_> = (0..=play.lines.len() as u64).map(|seq| exactly_at(&play.history, seq)).collect();
+        play.history.mark(&Author::user("alice"), Mark::Deploy).unwrap();
+        play.history.clone().close().unwrap();
+        let files = play.storage.files();
+        let named: Vec<&String> = files.keys().filter(|name| is_checkpoint(name)).collect();
+        checkpoints += named.len();
+
+        let log = Log::open(Arc::new(MemorySource(files.clone()))).unwrap();
+        let mut replay = Replay::from_the_start(&log);
+        for (seq, live) in live.iter().enumerate() {
+            replay.run_to(Seq(seq as u64)).unwrap();
+            assert_eq!(exactly(&replay.state().flow), *live, "seed {}, version {seq}, replayed", play.seed);
+        }
+        // From each checkpoint, those before it being there because it may share their pages, and from none; one history
+        // in four, so that it stays quick.
+        if at % 4 > 0 {
+            continue;
+        }
+        for last in named.iter().map(|name| Some(name.as_str())).chain([None]) {
+            let storage = without(&files, |name| is_checkpoint(name) && Some(name) > last);
+            let history = History::options().open_storage_read_only(Arc::new(storage)).unwrap();
+            for (seq, live) in live.iter().enumerate().skip(at % 5).step_by(5) {
+                let found = exactly_at(&history, seq as u64);
+                assert_eq!(found, *live, "seed {}, version {seq} from {last:?}", play.seed);
+                compared += 1;
+            }
+        }
+    }
+    assert!(
+        checkpoints > STEPS / 100 && compared > STEPS / 10,
+        "{checkpoints} checkpoints, {compared} compared"
+    );
 }
 
 #[test]
@@ -512,8 +624,11 @@ fn i13_no_plan_touches_what_is_denied() {
     let (mut denied, mut allowed) = (0, 0);
     play(130_000, STEPS / 2, |play| {
         if play.lines.is_empty() {
-            let options = History::options().authorizer(Arc::new(Odd)).clock(SeededClock::new(play.seed));
+            let keys = Arc::new(VaultKey::new("key", [7; 32]));
+            let options = History::options().authorizer(Arc::new(Odd)).vault_keys(keys);
+            let options = options.clock(SeededClock::new(play.seed));
             play.history = options.open_storage(Arc::new(MemoryStorage::new())).unwrap();
+            play.secrets = vec![play.history.seal_secret("odd").unwrap()];
         }
         play.anything();
         let (author, scope) = (play.author(), play.scope());

@@ -28,6 +28,8 @@ struct AppliedLine<'a> {
     operations: usize,
     #[serde(flatten)]
     counts: Counts,
+    /// What was in the way, in words; the mode, or a secret that is gone, left it out.
+    in_the_way: Vec<String>,
     take_back: &'a str,
 }
 
@@ -58,6 +60,8 @@ pub(crate) fn say(
     let before = version.previous().unwrap_or(Seq::ZERO);
     let difference = history.diff(before, version)?;
     let counts = Counts::from(difference.summary());
+    let in_the_way: Vec<String> =
+        applied.conflicts.iter().map(|conflict| first_line(&conflict.to_string())).collect();
     if out.json() {
         return out.json_line(&AppliedLine {
             r#type: "applied",
@@ -67,6 +71,7 @@ pub(crate) fn say(
             taken: applied.taken.first().copied().unwrap_or_default().0,
             operations: applied.operations.len(),
             counts,
+            in_the_way,
             take_back,
         });
     }
@@ -82,6 +87,9 @@ pub(crate) fn say(
     difference::print(&listed, &names, Detail::Outline, out)?;
     if left_out > 0 {
         out.line(paint(DIM, format!("  and {} more", number(left_out, "component"))))?;
+    }
+    for conflict in in_the_way.iter().take(LISTED) {
+        out.line(format!("  {} {conflict}", paint(DIM, "in the way:")))?;
     }
     out.line(counts.sentence())?;
     out.line(format!("{} {take_back}", paint(HEADING, "to take it back:")))

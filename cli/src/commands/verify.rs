@@ -38,6 +38,8 @@ struct VerifiedLine {
     segments: u64,
     checkpoints: u64,
     log_bytes: u64,
+    secrets: u64,
+    shredded: u64,
     head: u64,
     head_id: String,
     chain: String,
@@ -59,6 +61,8 @@ impl Verify {
             segments: verified.segments as u64,
             checkpoints: verified.checkpoints as u64,
             log_bytes: verified.log_bytes,
+            secrets: verified.secrets as u64,
+            shredded: verified.shredded as u64,
             head: verified.head.seq().0,
             head_id: verified.head.to_string(),
             chain: verified.chain.to_string(),
@@ -84,6 +88,11 @@ fn print(line: &VerifiedLine, expected: Option<&str>, out: &mut Output) -> Resul
     row("segments", &line.segments.to_string())?;
     row("checkpoints", &line.checkpoints.to_string())?;
     row("log bytes", &line.log_bytes.to_string())?;
+    if line.secrets + line.shredded > 0 {
+        let shredded =
+            if line.shredded > 0 { format!(", {} shredded", line.shredded) } else { String::new() };
+        row("secrets", &format!("{}{shredded}; whole, and not opened for want of a key", line.secrets))?;
+    }
     row("head", &format!("version {}, {}", line.head, line.head_id))?;
     row("chain", &line.chain)?;
     row("state hash", &line.state_hash)?;

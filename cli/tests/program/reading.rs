@@ -1,8 +1,9 @@
 //! What is read is said in full, as text and as JSON Lines, and nothing in it steers a terminal.
 
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
-use flow_history::{Author, Component, History};
+use flow_history::{Author, Component, History, Value, VaultKey};
 
 use crate::fixture::{PROGRAM, json, place, pump, run};
 
@@ -159,6 +160,58 @@ fn nothing_in_the_data_steers_a_terminal() {
             }
         }
     }
+}
+
+#[test]
+fn secrets_show_as_secrets_and_what_was_shredded_is_said() {
+    let (_keep, dir) = place();
+    let plain = "correct horse battery staple";
+    let keys = Arc::new(VaultKey::new("key-1", [1; 32]));
+    let history = History::options().vault_keys(keys).open(&dir).unwrap();
+    let alice = Author::user("alice");
+    let add = history.change(&alice, "add").add(Component::new("pump", "processor"));
+    add.secret("pump", "password", plain).append().unwrap();
+    for _ in 0..2 {
+        history.change(&alice, "again").secret("pump", "password", plain).append().unwrap();
+    }
+    let pump = history.at(2).unwrap().component("pump").unwrap().unwrap();
+    let Some(Value::Secret(secret)) = pump.get("password") else { panic!() };
+    history.change(&alice, "another").secret("pump", "password", "another").append().unwrap();
+    history.shred(secret, &alice).unwrap();
+    history.close().unwrap();
+
+    let commands: [&[&str]; 13] = [
+        &["log", &dir],
+        &["log", &dir, "--component", "pump", "--limit", "9"],
+        &["show", &dir, "4"],
+        &["show", &dir, "4", "pump"],
+        &["diff", &dir, "0", "4"],
+        &["diff", &dir, "1", "2"],
+        &["blame", &dir, "pump"],
+        &["when", &dir, "pump", "password", "present"],
+        &["trash", &dir],
+        &["what-if", &dir, "--without", "2"],
+        &["undo", &dir, "--plan"],
+        &["stat", &dir],
+        &["verify", &dir],
+    ];
+    let mut said = String::new();
+    for command in commands {
+        for format in [None, Some("--json")] {
+            let arguments: Vec<&str> = command.iter().copied().chain(format).collect();
+            let ran = run(&arguments);
+            assert!(ran.stderr.is_empty() || ran.code == 0, "{arguments:?}: {}", ran.stderr);
+            said.push_str(&ran.stdout);
+            said.push_str(&ran.stderr);
+        }
+    }
+    for spelling in [plain, "Y29ycmVjdCBob3JzZ", "636f727265637420", &format!("{:?}", plain.as_bytes())] {
+        assert!(!said.contains(spelling), "{spelling} in {said}");
+    }
+    assert!(said.contains("shredded") && said.contains("(secret), sealed anew"), "{said}");
+    assert!(said.contains(r#""secrets":3,"shredded":1"#), "{said}");
+    let restored = run(&["restore", &dir, "2"]).well().stdout;
+    assert!(restored.contains("the secret of \"password\""), "{restored}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flow_history_flow::{Flow, Operation};
 use flow_history_replay::{Body, Entry, Header, Intent, Link, Seq, taken_by};
 
+use crate::past::Past;
 use crate::{Error, History};
 
 /// Entries that are folded at once: whoever walks backwards soon wants the one before.
@@ -84,8 +85,41 @@ impl<'h> Entries<'h> {
                 return Ok(known);
             }
         }
+        if let Some(known) = self.read_alone(seq) {
+            let known = Arc::new(known);
+            self.known.insert(seq, Arc::clone(&known));
+            return Ok(known);
+        }
         self.fold_up_to(seq)?;
         self.known.get(&seq).cloned().ok_or(Error::UnknownVersion { asked: seq, head: self.head })
+    }
+
+    /// An entry that only sets values of components, read with these components and without the flow around them: what
+    /// somebody did long ago is read as quickly as what was done just now. Where anything is not as expected, `None`:
+    /// folding says what is wrong.
+    fn read_alone(&self, seq: Seq) -> Option<Known> {
+        let files = self.history.files();
+        let index = files.index_reaching(seq).ok()?;
+        let entry = index.entry(seq).ok()??;
+        let operations = match &entry.body {
+            Body::Change(operations) => operations.as_slice(),
+            _ => &[],
+        };
+        let past = Past::new(files, index, seq.previous()?);
+        let mut inverses = Vec::with_capacity(operations.len());
+        let mut flow = Flow::new();
+        for operation in operations {
+            let Operation::Set { id, .. } = operation else { return None };
+            if flow.component(id).is_none() {
+                // What contains it has no part in what its fields are.
+                let mut component = (*past.component(id).ok()??).clone();
+                component.parent = None;
+                flow.apply(&Operation::add(component)).ok()?;
+            }
+            inverses.push(flow.apply(operation).ok()?);
+        }
+        inverses.reverse();
+        Some(Known { entry: Arc::new(entry), inverses: Arc::new(inverses), around: None })
     }
 
     fn at_hand(&mut self, seq: Seq) -> Option<Arc<Known>> {

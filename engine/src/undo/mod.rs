@@ -12,6 +12,7 @@ mod proposal; //  what somebody wants
 mod entries; //   reading entries backwards
 mod stack; //     walking down a stack
 mod taking; //    the operations that take entries back
+mod gone; //      what shredded secrets leave
 mod restoring; // the operations that make a part as it was
 mod rights; //    the rights that a plan needs
 mod plan; //      plan and finish

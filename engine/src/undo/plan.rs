@@ -7,6 +7,7 @@ use flow_history_flow::{ComponentId, Conflict, Flow, Obstacle, Operation, Terms}
 use flow_history_replay::{Author, Beneath, Body, FlowVersionId, Intent, Link, Seq, State, Tops};
 
 use super::entries::{Entries, Known};
+use super::gone::Gone;
 use super::proposal::{Proposal, Scope, Wanted};
 use super::restoring::restore;
 use super::rights::{Ground, Needed, Right, obstacle, without_vanished};
@@ -66,6 +67,7 @@ struct Base {
     version: FlowVersionId,
     flow: Flow,
     frozen: Option<Seq>,
+    gone: Gone,
     tops: Tops,
     authors: Vec<Tops>,
 }
@@ -143,7 +145,7 @@ fn try_plan(history: &History, author: &Author, proposal: &Proposal) -> Result<P
             let terms = plan.terms();
             let then = view.flow()?;
             plan.decide(&base, terms, &mut entries, &[], Some((then, view.seq())), |terms, _| {
-                restore(part, &base.flow, then, terms)
+                restore(part, &base.flow, then, (terms, &base.gone))
             })?;
         }
     }
@@ -155,6 +157,7 @@ fn base(history: &History, wanted: &Wanted) -> Result<Base, Error> {
         version: state.version(),
         flow: state.flow.clone(),
         frozen: state.marks.frozen,
+        gone: Gone::at(&state.marks),
         tops: state.stacks.flow,
         authors: match wanted {
             Wanted::Undo(Scope::Author(author)) | Wanted::Redo(Scope::Author(author)) => {
@@ -241,11 +244,11 @@ impl Plan {
             && let Some(oldest) = units.last()
         {
             let then = entries.before(oldest.seq())?;
-            let taking = take_back(units, (head, &base.flow), &terms, entries)?;
+            let taking = take_back(units, (head, &base.flow), (&terms, &base.gone), entries)?;
             self.links.extend(same_components(&taking.operations, &base.flow, &then, &terms));
         }
         self.decide(base, terms, entries, units, None, |terms, entries| {
-            take_back(units, (head, &base.flow), terms, entries)
+            take_back(units, (head, &base.flow), (terms, &base.gone), entries)
         })
     }
 
@@ -480,8 +483,8 @@ impl Plan {
         about.group = None;
         about.links = self.links.clone();
         let left_out = self.taking.conflicts.iter().filter(|conflict| {
-            use flow_history_flow::Resolution::{Keep, Skip};
-            matches!(conflict.resolved, Some(Keep | Skip))
+            use flow_history_flow::Resolution::{Keep, Skip, WithoutSecret};
+            matches!(conflict.resolved, Some(Keep | Skip | WithoutSecret))
         });
         let count = left_out.clone().count();
         about.attributes.extend(

@@ -6,13 +6,28 @@ use flow_history_flow::{
     ComponentId, FacetTable, Flow, Name, Operation, Terms, merge_among, operations_between, removal_of,
 };
 
+use super::gone::Gone;
 use super::proposal::Part;
 use super::taking::Taking;
 use crate::Error;
 
 /// The operations that make a part of `now` as it was in `then`. What comes back gets its old slot, so that its history
 /// goes on.
-pub(super) fn restore(part: &Part, now: &Flow, then: &Flow, terms: &Terms) -> Result<Taking, Error> {
+pub(super) fn restore(
+    part: &Part,
+    now: &Flow,
+    then: &Flow,
+    (terms, gone): (&Terms, &Gone),
+) -> Result<Taking, Error> {
+    let mut taking = made_as(part, &gone.out_of_all(now)?, &gone.out_of_all(then)?, terms)?;
+    if !gone.is_empty() {
+        let notes = gone.leave_out(&mut taking.operations, then, terms);
+        taking.conflicts.extend(notes);
+    }
+    Ok(taking)
+}
+
+fn made_as(part: &Part, now: &Flow, then: &Flow, terms: &Terms) -> Result<Taking, Error> {
     let mut taking = Taking::default();
     let free = terms.left_out.is_empty() && terms.renamed.is_empty();
     match part {

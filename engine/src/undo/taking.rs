@@ -8,6 +8,7 @@ use flow_history_flow::{
 use flow_history_replay::{Link, Seq};
 
 use super::entries::{Entries, Known};
+use super::gone::Gone;
 use crate::Error;
 
 /// What taking something back, or restoring it, comes to.
@@ -35,7 +36,7 @@ impl Taking {
 pub(super) fn take_back(
     units: &[Arc<Known>],
     (head, now): (Seq, &Flow),
-    terms: &Terms,
+    (terms, gone): (&Terms, &Gone),
     entries: &mut Entries,
 ) -> Result<Taking, Error> {
     let mut taking = Taking::default();
@@ -45,34 +46,38 @@ pub(super) fn take_back(
     for unit in units {
         let nothing_since = newest == Some(unit.seq());
         newest = newest.filter(|_| nothing_since).and_then(Seq::previous);
-        if free && (nothing_since || is_unchanged_since(unit, &flow)) {
+        let concerned = gone.concerns(unit);
+        if free && !concerned && (nothing_since || is_unchanged_since(unit, &flow)) {
             flow.apply_all(unit.inverses.iter())?;
             taking.operations.extend(unit.inverses.iter().cloned());
-        } else {
-            let (before, after) = entries.around(unit.seq())?;
-            if free && let Some(taken) = taken_exactly(unit, (&before, &after), &flow) {
-                flow = taken;
-                taking.operations.extend(unit.inverses.iter().cloned());
-                continue;
-            }
-            let ids = unit.operations().iter().map(Operation::id);
-            let merged = merge_among(&after, &before, &flow, ids, terms);
-            flow.apply_all(&merged.operations)?;
-            taking.add(merged);
+            continue;
         }
+        let (then, left) = entries.around(unit.seq())?;
+        let ids = || unit.operations().iter().map(Operation::id);
+        let without = |flow: &Flow| gone.out_of(flow, ids());
+        let (before, after, now) = (without(&then)?, without(&left)?, without(&flow)?);
+        if free && !concerned && taken_exactly(unit, (&before, &after), &now) {
+            flow.apply_all(unit.inverses.iter())?;
+            taking.operations.extend(unit.inverses.iter().cloned());
+            continue;
+        }
+        let mut merged = merge_among(&after, &before, &now, ids(), terms);
+        if !gone.is_empty() {
+            taking.conflicts.extend(gone.leave_out(&mut merged.operations, &then, terms));
+        }
+        flow.apply_all(&merged.operations)?;
+        taking.add(merged);
     }
     Ok(taking)
 }
 
-/// The flow without a unit, where everything that it touched is as it left it.
-fn taken_exactly(unit: &Known, (before, after): (&Flow, &Flow), now: &Flow) -> Option<Flow> {
+/// Whether everything that a unit touched is as it left it, and nobody came to depend on it.
+fn taken_exactly(unit: &Known, (before, after): (&Flow, &Flow), now: &Flow) -> bool {
     let same = |id: &ComponentId| now.component(id) == after.component(id) && now.slot(id) == after.slot(id);
-    if !unit.operations().iter().all(|operation| same(operation.id())) {
-        return None;
-    }
     let mut flow = now.clone();
-    flow.apply_all(unit.inverses.iter()).ok()?;
-    is_whole(unit, &flow, Some(before)).then_some(flow)
+    unit.operations().iter().all(|operation| same(operation.id()))
+        && flow.apply_all(unit.inverses.iter()).is_ok()
+        && is_whole(unit, &flow, Some(before))
 }
 
 /// Whether a unit can be taken back by its inverse as it is: whoever takes it back and does it again is where they were,

@@ -15,7 +15,8 @@ use super::leading::RECENT_ENTRIES;
 use super::{Durability, HeadInfo, Writer};
 use crate::active_segment::Beginning;
 use crate::group::{Failure, Group, Ticket};
-use crate::{Author, Error, Mark, Operation};
+use crate::vault::Secrets;
+use crate::{Author, Error, Mark, Operation, SecretRef};
 
 /// A group's frame is closed to new members when it has this many bytes.
 const GROUP_BYTES: usize = 1 << 20;
@@ -96,6 +97,15 @@ pub(crate) struct Draft {
     pub(crate) expected: Option<FlowVersionId>,
     /// The version, durable or not, that it was planned on: an undo that was planned on another one is planned again.
     pub(crate) planned_on: Option<FlowVersionId>,
+    /// What it has to do with secrets, if anything.
+    pub(crate) secrets: Option<Box<Secrets>>,
+}
+
+impl Draft {
+    /// An entry that expects nothing.
+    pub(crate) fn of(header: Header, body: Body) -> Self {
+        Self { header, body, expected: None, planned_on: None, secrets: None }
+    }
 }
 
 /// What became of a draft.
@@ -348,6 +358,11 @@ impl Writer {
             _ if moved => return Err(Error::Conflict { expected: actual, actual }),
             _ => {}
         }
+        let shredded = |secret: &SecretRef| building.state.marks.shredded.get(&secret.id).copied();
+        if let Some(mark) = draft.secrets.as_ref().and_then(|secrets| secrets.named.iter().find_map(shredded))
+        {
+            return Err(Error::SecretGone { mark });
+        }
         let before = Savepoint::of(building);
         let pushed = self.push_opened_mark(building).and_then(|()| push_entry(building, draft, keep));
         if pushed.is_err() {
@@ -366,7 +381,7 @@ impl Writer {
         let author = Arc::new(Author::system("flow-history"));
         let header = Header::new(author, Intent::Mark, self.clock.now());
         let body = Body::Mark(Mark::Opened { random: self.clock.random() });
-        push_entry(building, Draft { header, body, expected: None, planned_on: None }, Keep::Inverses)?;
+        push_entry(building, Draft::of(header, body), Keep::Inverses)?;
         building.needs_opened = false;
         Ok(())
     }

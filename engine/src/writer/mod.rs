@@ -237,6 +237,11 @@ impl Writer {
         self.appended_bytes.load(Ordering::Relaxed)
     }
 
+    /// The newest version that is durable: it never goes back.
+    pub(crate) fn durable(&self) -> Seq {
+        self.building.lock().durable
+    }
+
     pub(crate) fn is_buffered(&self) -> bool {
         self.durability != Durability::Immediate
     }

@@ -26,6 +26,9 @@ struct AsideBytes<'b> {
     keys: Row<(&'b str, [u8; 16], [u8; 16])>,
 }
 
+/// Behind it, where a secret was shredded: which, and the mark that says so, ascending.
+type ShreddedBytes = Row<([u8; 16], u64)>;
+
 impl State {
     /// The bytes of everything in this state but its place in the chain and its flow; for a checkpoint to keep beside
     /// the flow. They are derived data: a later version of this library may write them otherwise.
@@ -59,8 +62,14 @@ impl State {
                 .map(|keyed| (&*keyed.key, keyed.id.to_bytes(), keyed.content))
                 .collect()),
         };
-        bincode::encode_to_vec(&aside, CONFIG)
-            .map_err(|_| EncodeError::EntryTooLarge { max: ENTRY_BYTES_MAX })
+        let too_large = |_| EncodeError::EntryTooLarge { max: ENTRY_BYTES_MAX };
+        let mut bytes = bincode::encode_to_vec(&aside, CONFIG).map_err(too_large)?;
+        if !self.marks.shredded.is_empty() {
+            let shredded: ShreddedBytes =
+                Row(self.marks.shredded.iter().map(|(secret, mark)| (*secret, mark.0)).collect());
+            bytes.extend(bincode::encode_to_vec(&shredded, CONFIG).map_err(too_large)?);
+        }
+        Ok(bytes)
     }
 
     /// Of what [`State::aside_to_bytes`] kept the names that have numbers, which is all that folding the flow needs.
@@ -84,11 +93,18 @@ impl State {
         flow: Flow,
         aside: &[u8],
     ) -> Result<Self, String> {
-        let given = aside.len();
+        let given = aside;
         let (aside, used): (AsideBytes<'_>, usize) =
-            bincode::borrow_decode_from_slice(aside, CONFIG).map_err(|error| error.to_string())?;
-        if used != given {
-            return Err("bytes are left over".to_owned());
+            bincode::borrow_decode_from_slice(given, CONFIG).map_err(|error| error.to_string())?;
+        let rest = given.get(used..).unwrap_or_default();
+        let mut shredded: ShreddedBytes = Row(Vec::new());
+        if !rest.is_empty() {
+            let used;
+            (shredded, used) =
+                bincode::borrow_decode_from_slice(rest, CONFIG).map_err(|error| error.to_string())?;
+            if used != rest.len() {
+                return Err("bytes are left over".to_owned());
+            }
         }
         let some = |seq: u64| (seq > 0).then_some(Seq(seq));
         let mut vocabulary = Vocabulary::default();
@@ -116,6 +132,7 @@ impl State {
             pins: aside.pins.0.into_iter().map(Seq).collect(),
             running: some(aside.running),
             frozen: some(aside.frozen),
+            shredded: shredded.0.into_iter().map(|(secret, mark)| (secret, Seq(mark))).collect(),
             oldest: some(aside.oldest),
         };
         Ok(State {

@@ -221,6 +221,7 @@ fn decode_mark(mark: MarkBytes<'_>) -> Mark {
         MarkBytes::ImportNote(text) => Mark::ImportNote { text: text.into() },
         MarkBytes::Freeze => Mark::Freeze,
         MarkBytes::Pruned { oldest, chain } => Mark::Pruned { oldest: Seq(oldest), chain: Chain(chain) },
+        MarkBytes::Shredded(secret) => Mark::Shredded { secret },
         MarkBytes::Custom { name, data } => Mark::Custom { name: name.into(), data: data.into() },
     }
 }

@@ -221,6 +221,7 @@ impl EntryEncoder {
             Mark::ImportNote { text: note } => MarkBytes::ImportNote(text("import note", note)?),
             Mark::Freeze => MarkBytes::Freeze,
             Mark::Pruned { oldest, chain } => MarkBytes::Pruned { oldest: oldest.0, chain: chain.0 },
+            Mark::Shredded { secret } => MarkBytes::Shredded(*secret),
             Mark::Custom { name, data } => MarkBytes::Custom { name: text("mark's name", name)?, data },
         };
         put(bytes, &mark)

@@ -239,7 +239,7 @@ fn value<P: Passage>(p: &mut P) -> Result<(), Broken> {
 /// Leads a mark through.
 pub(crate) fn mark<P: Passage>(p: &mut P) -> Result<(), Broken> {
     match p.integer(Ints::Mark)? {
-        0 => p.fixed(16, Texts::Fixed),
+        0 | 13 => p.fixed(16, Texts::Fixed),
         1 | 3 | 10 => Ok(()),
         2 | 6 | 7 => p.integer(Ints::MarkInt).map(drop),
         4 | 8 => {

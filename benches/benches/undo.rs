@@ -1,0 +1,181 @@
+//! Undo against a durable append of the same size: `cargo bench -p flow-history-benches --bench undo -- [--json FILE]
+//! [--quick] [ROW...]`.
+//!
+//! Appends and undos take turns, so that a disk that drifts drifts for both. `undo_far` is asked by an author whose
+//! changes lie nine million foreign entries back, each in a block of its own that was not read before; `plan` puts a group
+//! of 5,000 components, wires and policies together again.
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a bench stops where it fails")]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use flow_history::{
+    Author, Component, Durability, History, Options, POLICY_KIND, Proposal, Scope, Tuning, Value,
+};
+use flow_history_benches::{Place, Row, STREAM_BEGINS, Settings, Step, Table, Uniform, median};
+
+fn main() {
+    let settings = Settings::from_arguments(std::env::args());
+    let mut table = Table::new("undo", &settings).unwrap();
+    let place = Place::new().unwrap();
+    if settings.wants("undo") {
+        undo(&place, &settings, &mut table);
+    }
+    if settings.wants("plan") {
+        plan(&place, &settings, &mut table);
+    }
+    if settings.wants("undo_far") {
+        undo_far(&place, &settings, &mut table);
+    }
+    table.print().unwrap();
+}
+
+fn note(round: usize) -> String {
+    format!("{round:0>140}")
+}
+
+fn timed<T>(act: impl FnOnce() -> T) -> f64 {
+    let started = Instant::now();
+    act();
+    started.elapsed().as_secs_f64()
+}
+
+/// A change of one note by this author, durable.
+fn change(history: &History, author: &Author, id: &str, round: usize) {
+    history.change(author, "").set(id, "note", note(round)).append().unwrap();
+}
+
+fn undo(place: &Place, settings: &Settings, table: &mut Table) {
+    let (rounds, count) = if settings.quick { (5, 100) } else { (15, 500) };
+    let alice = Author::user("alice");
+    let mut tuning = Tuning::default();
+    tuning.derive_from_bytes = u64::MAX;
+    let history = Options::new().tuning(tuning).open(place.fresh()).unwrap();
+    let pump = Component::new("pump-1", "processor").field("note", note(0));
+    history.change(&alice, "").add(pump).append().unwrap();
+    let (mut ratios, mut micros) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        let (mut appends, mut undos) = (0.0, 0.0);
+        for at in 0..count {
+            appends += timed(|| change(&history, &alice, "pump-1", 1 + round * count + at));
+            undos += timed(|| history.undo(Scope::Flow, &alice).unwrap());
+        }
+        ratios.push(undos / appends);
+        #[expect(clippy::cast_precision_loss, reason = "a count of appends")]
+        micros.push(appends * 1e6 / count as f64);
+    }
+    table
+        .add(Row {
+            name: "undo",
+            rounds: ratios,
+            unit: "x append",
+            target: 1.1,
+            more_is_better: false,
+            reduced: settings.quick,
+            beside: format!("an append takes {:.0} us", median(&micros)),
+        })
+        .unwrap();
+}
+
+/// Foreign entries between two changes of the author: more than a block holds.
+const APART: usize = 8_000;
+
+fn undo_far(place: &Place, settings: &Settings, table: &mut Table) {
+    let (rounds, foreign) = if settings.quick { (5, 200_000) } else { (15, 9_000_000) };
+    let path = place.fresh();
+    far_history(&path, rounds, foreign);
+    let history = History::open(&path).unwrap();
+    let (alice, bob) = (Author::user("far-alice"), Author::user("far-bob"));
+    let (mut ratios, mut micros) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        // Enough appends that one slow sync does not decide a round of one undo.
+        let mut appends: Vec<f64> = Vec::new();
+        (0..10).for_each(|at| appends.push(timed(|| change(&history, &bob, "far-bob", round * 20 + at))));
+        let scope = Scope::Author("far-alice".to_owned());
+        let undone = timed(|| history.undo(scope, &alice).unwrap());
+        (10..20).for_each(|at| appends.push(timed(|| change(&history, &bob, "far-bob", round * 20 + at))));
+        ratios.push(undone / median(&appends));
+        micros.push(undone * 1e6);
+    }
+    table
+        .add(Row {
+            name: "undo_far",
+            rounds: ratios,
+            unit: "x append",
+            target: 1.1,
+            more_is_better: false,
+            reduced: settings.quick,
+            beside: format!("{foreign} foreign entries back, {:.0} us", median(&micros)),
+        })
+        .unwrap();
+    history.close().unwrap();
+    std::fs::remove_dir_all(path).unwrap();
+}
+
+/// The changes of one author, and then so many of others.
+fn far_history(path: &Path, changes: usize, foreign: usize) {
+    let durability = Durability::Buffered { max_delay: Duration::from_millis(100) };
+    let history = Options::new().durability(durability).open(path).unwrap();
+    let mut stream = Uniform::new(10_000, u64::MAX);
+    let mut millis = STREAM_BEGINS;
+    let mut append = |count: usize| {
+        stream.by_ref().take(count).for_each(|step: Step| drop(step.append_to(&history, &mut millis)));
+    };
+    append(10);
+    let (alice, bob) = (Author::user("far-alice"), Author::user("far-bob"));
+    let of = |author: &Author| Component::new(&*author.id, "processor").field("note", note(0));
+    history.change(&bob, "").add(of(&alice)).add(of(&bob)).append().unwrap();
+    for at in 0..changes {
+        change(&history, &alice, "far-alice", 1 + at);
+        append(APART);
+    }
+    append(foreign);
+    eprintln!("undo_far: {} entries", history.version().seq());
+    history.close().unwrap();
+}
+
+fn plan(place: &Place, settings: &Settings, table: &mut Table) {
+    const COMPONENTS: usize = 5_000;
+    let rounds = if settings.quick { 5 } else { 25 };
+    let alice = Author::user("alice");
+    let history = History::open(place.fresh()).unwrap();
+    let mut add = history.change(&alice, "").add(Component::new("group", "group"));
+    // A hundred groups of 30 processors in a row, wired one to the next, each group with a policy.
+    for group in 0..COMPONENTS / 62 {
+        let inside = format!("group-{group}");
+        add = add.add(Component::new(inside.as_str(), "group").inside("group"));
+        let list = Value::List(vec!["alice".into()]);
+        let policy = Component::new(format!("{inside}-policy"), POLICY_KIND).inside(inside.as_str());
+        add = add.add(policy.field("write", list));
+        for at in 0..30 {
+            let id = format!("{inside}-{at}");
+            let processor = Component::new(id.as_str(), "processor").inside(inside.as_str());
+            add = add.add(processor.field("rate", at).field("note", note(at as usize)));
+            let to = Value::Ref(format!("{inside}-{}", (at + 1) % 30).as_str().into());
+            let wire = Component::new(format!("{id}-wire"), "wire").inside(inside.as_str());
+            add = add.add(wire.field("from", Value::Ref(id.as_str().into())).field("to", to));
+        }
+    }
+    add.append().unwrap();
+    history.change(&alice, "").remove("group").append().unwrap();
+    let (mut millis, mut planned) = (Vec::new(), 0);
+    for _ in 0..rounds {
+        millis.push(
+            1e3 * timed(|| {
+                let plan = history.plan(&alice, Proposal::undo(Scope::Flow)).unwrap();
+                planned = plan.operations().len();
+            }),
+        );
+    }
+    table
+        .add(Row {
+            name: "plan",
+            rounds: millis,
+            unit: "ms",
+            target: 20.0,
+            more_is_better: false,
+            reduced: settings.quick,
+            beside: format!("{planned} components come back"),
+        })
+        .unwrap();
+}
