@@ -65,4 +65,4 @@ pub use crate::header::{About, CheckpointHeader, HEADER_BYTES, LAYOUT, MAGIC};
 pub use crate::limits::{ATTACHMENT_BYTES_MAX, FILES_MAX, PAGE_BYTES, PAGE_BYTES_MAX, PAGES_MAX};
 pub use crate::page::Page;
 pub use crate::read_at::ReadAt;
-pub use crate::whole::Turns;
+pub use crate::whole::{PageOfComponents, Turns};

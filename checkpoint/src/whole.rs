@@ -49,7 +49,7 @@ impl<R: ReadAt> Checkpoint<R> {
     ///
     /// # Errors
     /// [`CheckpointError::Damaged`], [`CheckpointError::FileMissing`] and [`CheckpointError::Io`].
-    pub fn components(&self, turns: &Turns) -> Result<Vec<Vec<(Slot, Arc<Component>)>>, CheckpointError> {
+    pub fn components(&self, turns: &Turns) -> Result<Vec<PageOfComponents>, CheckpointError> {
         let (mut buffers, mut pool) = (Buffers::default(), Pool::default());
         let mut pages = Vec::new();
         while let Some(number) = turns.take(self.component_pages()) {
@@ -103,6 +103,9 @@ impl<R: ReadAt> Checkpoint<R> {
 fn unlike(part: Part) -> CheckpointError {
     CheckpointError::Damaged { part, offset: 0, what: "an index is of another flow" }
 }
+
+/// The components of a page, ascending by slot.
+pub type PageOfComponents = Vec<(Slot, Arc<Component>)>;
 
 /// Which pages were taken already, where several threads read one checkpoint.
 #[derive(Debug, Default)]

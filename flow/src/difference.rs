@@ -71,6 +71,9 @@ pub struct Summary {
     pub wires: usize,
 }
 
+/// A component as it was, and as it is; `None` where it does not exist.
+pub type BeforeAndAfter = (Option<Arc<Component>>, Option<Arc<Component>>);
+
 impl Difference {
     /// Compares two flows. O(n), a component that is shared by both costing a comparison of pointers.
     #[must_use]
@@ -94,12 +97,9 @@ impl Difference {
     /// Compares components one by one: as each was, and as it is. `None` where one has another order key and nothing else:
     /// whether it stands elsewhere, only the whole flows tell.
     #[must_use]
-    pub fn of_components(
-        pairs: impl IntoIterator<Item = (Option<Arc<Component>>, Option<Arc<Component>>)>,
-    ) -> Option<Self> {
+    pub fn of_components(pairs: impl IntoIterator<Item = BeforeAndAfter>) -> Option<Self> {
         // What went and came again under its id may have two slots.
-        let mut by_id: BTreeMap<ComponentId, (Option<Arc<Component>>, Option<Arc<Component>>)> =
-            BTreeMap::new();
+        let mut by_id: BTreeMap<ComponentId, BeforeAndAfter> = BTreeMap::new();
         for (before, after) in pairs {
             if let Some(before) = before {
                 let id = before.id.clone();

@@ -54,7 +54,9 @@ pub use crate::assembly::Assembly;
 pub use crate::component::Component;
 pub use crate::conflict::{Conflict, Mode, Obstacle, Resolution};
 pub use crate::diff::operations_between;
-pub use crate::difference::{ChangeKind, ComponentDifference, Difference, FieldDifference, Summary};
+pub use crate::difference::{
+    BeforeAndAfter, ChangeKind, ComponentDifference, Difference, FieldDifference, Summary,
+};
 pub use crate::facet::{Facet, FacetTable};
 pub use crate::flow::{Flow, Slot};
 pub use crate::goals::operations_among;

@@ -11,7 +11,7 @@ use flow_history_replay::{
 };
 use parking_lot::MutexGuard;
 
-use super::leading::RECENT_ENTRIES;
+use super::pending::Pending;
 use super::{Durability, HeadInfo, Writer};
 use crate::active_segment::Beginning;
 use crate::group::{Failure, Group, Ticket};
@@ -30,7 +30,7 @@ pub(super) struct Building {
     /// Groups that are full and wait for a leader.
     pub(super) full: VecDeque<TakenGroup>,
     /// Every entry that was validated and is not durable yet, oldest first; of buffered entries nothing is kept.
-    pub(super) pending: VecDeque<PushedEntry>,
+    pub(super) pending: Pending,
     /// Buffers of groups that were written, to gather the next ones in.
     pub(super) spare: Vec<Vec<u8>>,
     /// The newest version that is durable.
@@ -116,6 +116,14 @@ enum Taken {
     Before(FlowVersionId),
 }
 
+/// An entry that was put into the group that is gathering.
+struct Joined {
+    group: Arc<Group>,
+    id: FlowVersionId,
+    /// Whether somebody has to be found who leads.
+    wants_leader: bool,
+}
+
 /// What is kept of an entry until it is durable.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Keep {
@@ -129,6 +137,20 @@ impl Building {
     /// Whether anything waits for a leader.
     pub(super) fn has_gathered(&self) -> bool {
         self.open.entries > 0 || !self.full.is_empty()
+    }
+
+    /// Whether somebody has to be found who leads what has gathered; it is said once, to whoever then does so. Whoever leads
+    /// already sees to it when done: perhaps nobody waits for what has gathered.
+    pub(super) fn wants_leader(&mut self) -> bool {
+        if !self.has_gathered() {
+            return false;
+        }
+        if self.leading {
+            self.unattended = true;
+            return false;
+        }
+        // Leadership is taken when the work begins, not before: the thread may be waiting for somebody to lead.
+        !std::mem::replace(&mut self.lead_due, true)
     }
 
     /// Whether the state is that of the newest durable entry, and nobody is about to change that.
@@ -158,15 +180,17 @@ impl Writer {
         if let Durability::Buffered { max_delay } = self.durability {
             return self.append_buffered(draft, max_delay);
         }
-        let (group, id) = self.join(draft, false)?;
-        self.wait_for(&group)?;
-        Ok(id)
+        let joined = self.join(draft, false)?;
+        self.wait_for(&joined.group)?;
+        Ok(joined.id)
     }
 
     /// Hands an entry over, to become durable soon.
     pub(crate) fn submit(&self, draft: Draft) -> Result<Ticket, Error> {
-        let (group, id) = self.join(draft, true)?;
-        self.lead_in_background();
+        let Joined { group, id, wants_leader } = self.join(draft, true)?;
+        if wants_leader {
+            self.lead_soon();
+        }
         let writer = self.own.upgrade().ok_or(Error::Closed)?;
         Ok(Ticket { group, id, writer })
     }
@@ -270,7 +294,7 @@ impl Writer {
     }
 
     /// Validates an entry and puts it into the group that is gathering.
-    fn join(&self, draft: Draft, bounded: bool) -> Result<(Arc<Group>, FlowVersionId), Error> {
+    fn join(&self, draft: Draft, bounded: bool) -> Result<Joined, Error> {
         let mut building = self.enter_settled(&draft)?;
         if bounded && building.waiting_bytes > self.tuning.in_flight_bytes_max {
             let (waiting, max) = (building.waiting_bytes, self.tuning.in_flight_bytes_max);
@@ -289,7 +313,7 @@ impl Writer {
                 }
                 let group = Group::default();
                 group.settle(&Ok(()));
-                return Ok((Arc::new(group), id));
+                return Ok(Joined { group: Arc::new(group), id, wants_leader: false });
             }
         };
         let group = Arc::clone(&building.open.group);
@@ -304,7 +328,9 @@ impl Writer {
             building.pending.clear();
             self.published.publish(building.state.version());
         }
-        Ok((group, id))
+        // Whoever only hands an entry over will not lead.
+        let wants_leader = bounded && building.wants_leader();
+        Ok(Joined { group, id, wants_leader })
     }
 
     pub(super) fn enter(&self) -> Result<MutexGuard<'_, Building>, Error> {
@@ -397,6 +423,7 @@ impl Writer {
         let spare = building.spare.pop().unwrap_or_default();
         let next = OpenGroup::begin(&building.state, spare);
         let open = std::mem::replace(&mut building.open, next);
+        building.pending.begin_group();
         let (seq, chain, log_time) = open.beginning;
         TakenGroup {
             group: open.group,
@@ -468,12 +495,7 @@ fn push_entry(building: &mut Building, draft: Draft, keep: Keep) -> Result<FlowV
             return Err(Error::Header(EncodeError::TooMany { part, max }));
         }
         let kept = (open.frame.len() - start <= RECENT_BYTES).then_some((header, body));
-        building.pending.push_back(PushedEntry { pushed, kept });
-        // Only the newest are kept at hand: what will not be is let go of here, where it was made.
-        let older = building.pending.len().checked_sub(RECENT_ENTRIES + 1);
-        if let Some(older) = older.and_then(|at| building.pending.get_mut(at)) {
-            older.kept = None;
-        }
+        building.pending.push(PushedEntry { pushed, kept });
     }
     open.entries += 1;
     building.waiting_bytes += open.frame.len() - start;
@@ -501,7 +523,7 @@ impl Savepoint {
 
     fn return_to(&self, building: &mut Building) {
         while building.open.entries > self.entries {
-            if let Some(entry) = building.pending.pop_back() {
+            if let Some(entry) = building.pending.pop() {
                 building.state.take_back(entry.pushed);
             }
             building.open.entries -= 1;

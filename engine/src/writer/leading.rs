@@ -53,20 +53,13 @@ impl Writer {
 
     /// Has what gathered taken to the disk, where nobody does so already.
     pub(super) fn lead_in_background(&self) {
-        let mut building = self.building.lock();
-        if !building.has_gathered() {
-            return;
+        if self.building.lock().wants_leader() {
+            self.lead_soon();
         }
-        if building.leading {
-            // Whoever leads now sees to it when done: perhaps nobody waits for what has gathered.
-            building.unattended = true;
-            return;
-        }
-        // Leadership is taken when the work begins, not before: the thread may be waiting for somebody to lead.
-        if std::mem::replace(&mut building.lead_due, true) {
-            return;
-        }
-        drop(building);
+    }
+
+    /// As [`Writer::lead_in_background`], for whoever knows that somebody has to.
+    pub(super) fn lead_soon(&self) {
         let writer = self.own.clone();
         self.background.soon(move || {
             if let Some(writer) = writer.upgrade() {
@@ -173,17 +166,12 @@ impl Writer {
     }
 
     fn succeed(&self, taken: TakenGroup) {
-        let TakenGroup { group, frame, payload_bytes, entries, callers, last_seq, head, checkpoint, .. } =
-            taken;
+        let TakenGroup { group, frame, payload_bytes, callers, last_seq, head, checkpoint, .. } = taken;
         let id = head.id;
         let mut building = self.building.lock();
         // Of buffered entries nothing was kept. What was kept of others is let go of without the lock held.
-        let mut done = Vec::new();
-        if !self.is_buffered() {
-            let count = building.pending.len().min(entries as usize);
-            done.extend(building.pending.drain(..count));
-            self.keep_recent(&mut done);
-        }
+        let mut done = building.pending.end_group();
+        self.keep_recent(&mut done);
         building.head = head;
         if self.durability == Durability::Immediate {
             // ORDER: published after the sync: no version is ever seen that a crash can take back. And with the head, so
@@ -209,7 +197,8 @@ impl Writer {
         self.ended.notify_all();
         self.advanced.notify_all();
         group.tell(&outcome);
-        drop(done);
+        done.clear();
+        self.building.lock().pending.reuse(done);
         self.tend();
         if let Some(state) = checkpoint {
             self.checkpoint_soon(state);
@@ -267,7 +256,7 @@ impl Writer {
         }
         let outcome = Err(failure.clone());
         // The newest first, each on the flow that it left.
-        while let Some(entry) = held.pending.pop_back() {
+        for entry in held.pending.take_all() {
             held.state.take_back(entry.pushed);
         }
         let open = std::mem::replace(&mut held.open, OpenGroup::begin(&held.state, Vec::new()));

@@ -10,6 +10,7 @@
 //! belongs to a history.
 
 mod gathering; // validating entries and gathering them into groups
+mod pending; //   entries that are not durable yet, group by group
 mod leading; //   one group at a time to the disk
 mod tending; //   what is done beside the append path, and closing
 
@@ -32,6 +33,7 @@ use crate::{Clock, Error};
 
 pub(crate) use self::gathering::Draft;
 use self::gathering::{Building, OpenGroup};
+use self::pending::Pending;
 use self::tending::CheckpointDue;
 
 /// When an append returns.
@@ -134,7 +136,7 @@ impl Writer {
                 open: OpenGroup::begin(&start.state, Vec::new()),
                 durable: start.state.seq,
                 head: HeadInfo::of(&start.state),
-                pending: VecDeque::new(),
+                pending: Pending::new(),
                 spare: Vec::new(),
                 state: start.state,
                 full: VecDeque::new(),
@@ -223,7 +225,7 @@ impl Writer {
             return (HeadInfo::of(&building.state), building.state.flow.clone());
         }
         let mut flow = building.state.flow.clone();
-        for entry in building.pending.iter().rev() {
+        for entry in building.pending.newest_first() {
             entry.pushed.take_back_from(&mut flow);
         }
         (building.head.clone(), flow)

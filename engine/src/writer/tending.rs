@@ -252,6 +252,7 @@ impl Writer {
         let mut building = self.building.lock();
         // An idle history holds no memory that it can do without.
         building.spare.clear();
+        building.pending.let_go();
         if building.poison.is_some() || building.closed {
             return;
         }

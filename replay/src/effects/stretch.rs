@@ -34,7 +34,7 @@ pub(crate) enum Stretch {
         to: Seq,
     },
     Frames {
-        walk: Walk,
+        walk: Box<Walk>,
         /// Before the first of the frames.
         chain: Chain,
         frames: Vec<(FrameHeader, Range<usize>)>,
@@ -103,7 +103,7 @@ impl<'l> Stretches<'l> {
             self.seq = frame.last_seq().min(self.to);
             frames.push((frame, payload));
         }
-        Ok(Stretch::Frames { walk, chain, frames, after, to: self.seq })
+        Ok(Stretch::Frames { walk: Box::new(walk), chain, frames, after, to: self.seq })
     }
 }
 
