@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use flow_history_replay::{Entry, FrameKind, SegmentReason, Seq};
 use parking_lot::MutexGuard;
 
-use super::gathering::{Building, OpenGroup, PushedEntry, TakenGroup};
+use super::gathering::{Building, OpenGroup, PushedEntry, RECENT_BYTES, TakenGroup};
 use super::{Durability, Recent, Writer};
 use crate::Error;
 use crate::active_segment::Beginning;
@@ -220,16 +220,19 @@ impl Writer {
     fn keep_recent(&self, done: &mut Vec<PushedEntry>) {
         let skipped = done.len().saturating_sub(RECENT_ENTRIES);
         let mut recent = self.recent.lock();
-        for PushedEntry { pushed, kept } in done.drain(skipped..) {
+        for PushedEntry { pushed, kept, bytes } in done.drain(skipped..) {
             if let Some((header, body)) = kept {
                 recent.push_back(Recent {
                     entry: Arc::new(Entry::new(pushed.seq, pushed.id, header, body)),
                     inverses: Arc::new(pushed.inverses),
+                    bytes,
                 });
             }
         }
         let excess = recent.len().saturating_sub(RECENT_ENTRIES);
         let _ = recent.drain(..excess);
+        let newest = recent.back().map(|recent| recent.entry.seq);
+        recent.retain(|recent| recent.bytes <= RECENT_BYTES || Some(recent.entry.seq) == newest);
     }
 
     pub(super) fn failure_of(&self, failed: &Failed) -> Failure {

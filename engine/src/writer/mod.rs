@@ -102,6 +102,7 @@ pub(crate) struct HeadInfo {
 pub(crate) struct Recent {
     pub(crate) entry: Arc<Entry>,
     pub(crate) inverses: Arc<Vec<Operation>>,
+    bytes: usize,
 }
 
 /// What a writer starts from.
