@@ -2,17 +2,16 @@
 //! [--quick] [ROW...]`.
 //!
 //! Appends and undos take turns, so that a disk that drifts drifts for both. `undo_far` is asked by an author whose
-//! changes lie nine million foreign entries back, each in a block of its own that was not read before; `plan` puts a group
-//! of 5,000 components, wires and policies together again.
+//! last change lies nine million foreign entries back in the same process, `undo_far_cold` after a fiftieth of that and
+//! after the history was opened again; `plan` puts a group of 5,000 components, wires and policies together again.
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a bench stops where it fails")]
 
+use std::collections::VecDeque;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use flow_history::{
-    Author, Component, Durability, History, Options, POLICY_KIND, Proposal, Scope, Tuning, Value,
-};
-use flow_history_benches::{Place, Row, STREAM_BEGINS, Settings, Step, Table, Uniform, median};
+use flow_history::{Author, Component, History, Options, POLICY_KIND, Proposal, Scope, Tuning, Value};
+use flow_history_benches::{Place, Row, Settings, Table, median};
 
 fn main() {
     let settings = Settings::from_arguments(std::env::args());
@@ -77,61 +76,79 @@ fn undo(place: &Place, settings: &Settings, table: &mut Table) {
         .unwrap();
 }
 
-/// Foreign entries between two changes of the author: more than a block holds.
-const APART: usize = 8_000;
+/// Authors who ask, each for a change of their own.
+const ASKING: usize = 15;
 
 fn undo_far(place: &Place, settings: &Settings, table: &mut Table) {
-    let (rounds, foreign) = if settings.quick { (5, 200_000) } else { (15, 9_000_000) };
+    let foreign = if settings.quick { 200_000 } else { 9_000_000 };
     let path = place.fresh();
-    far_history(&path, rounds, foreign);
-    let history = History::open(&path).unwrap();
-    let (alice, bob) = (Author::user("far-alice"), Author::user("far-bob"));
+    let history = far_history(&path, foreign);
+    far_row(&history, "undo_far", foreign, settings, table);
+    history.close().unwrap();
+    // Opened again nothing is at hand: the entry, and the value before it, are read from a block and a page each.
+    let history = far_history(&place.fresh(), foreign / 45);
+    let reopened = place.fresh();
+    history.backup(&reopened).unwrap();
+    history.close().unwrap();
+    let history = History::open(&reopened).unwrap();
+    far_row(&history, "undo_far_cold", foreign / 45, settings, table);
+    history.close().unwrap();
+    std::fs::remove_dir_all(path).unwrap();
+}
+
+fn far_row(history: &History, name: &'static str, foreign: usize, settings: &Settings, table: &mut Table) {
+    let bob = Author::user("far-bob");
     let (mut ratios, mut micros) = (Vec::new(), Vec::new());
-    for round in 0..rounds {
+    for asking in 0..ASKING {
         // Enough appends that one slow sync does not decide a round of one undo.
         let mut appends: Vec<f64> = Vec::new();
-        (0..10).for_each(|at| appends.push(timed(|| change(&history, &bob, "far-bob", round * 20 + at))));
-        let scope = Scope::Author("far-alice".to_owned());
-        let undone = timed(|| history.undo(scope, &alice).unwrap());
-        (10..20).for_each(|at| appends.push(timed(|| change(&history, &bob, "far-bob", round * 20 + at))));
+        (0..10).for_each(|at| appends.push(timed(|| change(history, &bob, "far-bob", asking * 20 + at))));
+        let author = Author::user(&format!("far-{asking}"));
+        let scope = Scope::Author(author.id.to_string());
+        let undone = timed(|| history.undo(scope, &author).unwrap());
+        (10..20).for_each(|at| appends.push(timed(|| change(history, &bob, "far-bob", asking * 20 + at))));
         ratios.push(undone / median(&appends));
         micros.push(undone * 1e6);
     }
     table
         .add(Row {
-            name: "undo_far",
+            name,
             rounds: ratios,
             unit: "x append",
             target: 1.1,
             more_is_better: false,
-            reduced: settings.quick,
+            reduced: settings.quick || name.ends_with("cold"),
             beside: format!("{foreign} foreign entries back, {:.0} us", median(&micros)),
         })
         .unwrap();
-    history.close().unwrap();
-    std::fs::remove_dir_all(path).unwrap();
 }
 
-/// The changes of one author, and then so many of others.
-fn far_history(path: &Path, changes: usize, foreign: usize) {
-    let durability = Durability::Buffered { max_delay: Duration::from_millis(100) };
-    let history = Options::new().durability(durability).open(path).unwrap();
-    let mut stream = Uniform::new(10_000, u64::MAX);
-    let mut millis = STREAM_BEGINS;
-    let mut append = |count: usize| {
-        stream.by_ref().take(count).for_each(|step: Step| drop(step.append_to(&history, &mut millis)));
-    };
-    append(10);
-    let (alice, bob) = (Author::user("far-alice"), Author::user("far-bob"));
-    let of = |author: &Author| Component::new(&*author.id, "processor").field("note", note(0));
-    history.change(&bob, "").add(of(&alice)).add(of(&bob)).append().unwrap();
-    for at in 0..changes {
-        change(&history, &alice, "far-alice", 1 + at);
-        append(APART);
+/// A change of each author, and then so many of others.
+fn far_history(path: &Path, foreign: usize) -> History {
+    const IN_FLIGHT: usize = 1_000;
+    let history = History::open(path).unwrap();
+    let alice = Author::user("alice");
+    let of = |id: &str| Component::new(id, "processor").field("note", note(0));
+    let mut add = history.change(&alice, "").add(of("far-bob")).add(of("busy"));
+    for asking in 0..ASKING {
+        add = add.add(of(&format!("far-{asking}")));
     }
-    append(foreign);
-    eprintln!("undo_far: {} entries", history.version().seq());
-    history.close().unwrap();
+    add.append().unwrap();
+    for asking in 0..ASKING {
+        let id = format!("far-{asking}");
+        change(&history, &Author::user(&id), &id, asking);
+    }
+    let mut waiting = VecDeque::with_capacity(IN_FLIGHT);
+    for at in 0..foreign {
+        let change = history.change(&alice, "").set("busy", "rate", at as u64);
+        waiting.push_back(change.submit().unwrap());
+        if waiting.len() >= IN_FLIGHT {
+            waiting.pop_front().into_iter().for_each(|oldest| drop(oldest.wait().unwrap()));
+        }
+    }
+    waiting.into_iter().for_each(|ticket| drop(ticket.wait().unwrap()));
+    eprintln!("{} entries", history.version().seq());
+    history
 }
 
 fn plan(place: &Place, settings: &Settings, table: &mut Table) {

@@ -321,10 +321,16 @@ fn check_slots(history: &History, writer: &Writer, operations: &[Operation]) -> 
         for of_id in index.slots_of(&component.id) {
             was_its |= of_id.map_err(|error| history.files().log_error(error))? == slot;
         }
-        // One that is taken, or was never given out, is refused as such.
+        // Whose a slot is never changes, so that what is found here still holds when the change is pushed. One that is taken
+        // by another, or was never given out, might be free or given out by then, and not to this id.
         let taken = flow.component_in(slot).is_some_and(|held| !left.contains(&held.id));
-        if !was_its && !taken && slot < next {
-            return Err(Misfit::of(operation, Reason::SlotOfAnother { slot }).at(at).into());
+        if !was_its {
+            let reason = if taken || slot >= next {
+                Reason::SlotTaken { slot }
+            } else {
+                Reason::SlotOfAnother { slot }
+            };
+            return Err(Misfit::of(operation, reason).at(at).into());
         }
     }
     Ok(())

@@ -333,16 +333,20 @@ impl Files {
     }
 
     /// The flow of a version from a checkpoint before it: on two threads, one of which reads the entries between while the
-    /// other reads the pages.
-    fn fold_from_checkpoint(&self, log: &Log, from: Seq, to: Seq) -> Option<Folded> {
+    /// other reads the pages. `None` where the checkpoint cannot be used; an older one may do. Where the entries are what
+    /// cannot be folded, none will.
+    fn fold_from_checkpoint(&self, log: &Log, from: Seq, to: Seq) -> Result<Option<Folded>, LogError> {
         // Without the chain nothing later would notice that a checkpoint is of another line of the history.
         let agrees = |chain| log.chain_at(from).is_ok_and(|of_log| of_log == Some(chain));
-        let (checkpoint, _) = self.open_where(log, from, agrees)?;
-        let names = State::names_of_aside(&checkpoint.attachment().ok()?).ok()?;
+        let opened = self.open_where(log, from, agrees).and_then(|(checkpoint, _)| {
+            let names = State::names_of_aside(&checkpoint.attachment().ok()?).ok()?;
+            Some((checkpoint, names))
+        });
+        let Some((checkpoint, names)) = opened else { return Ok(None) };
         let turns = Turns::default();
         let start = (from, checkpoint.header().next_slot, names);
-        let loose = Loose::starting(log, start, to, || checkpoint.components(&turns)).ok()?.ok()?;
-        loose.into_folded().ok()
+        let loose = Loose::starting(log, start, to, || checkpoint.components(&turns))?;
+        Ok(loose.ok().and_then(|loose| loose.into_folded().ok()))
     }
 
     /// A checkpoint of this history that agrees with the log, to be asked for single components.
@@ -488,23 +492,23 @@ impl Files {
             near_state.as_ref().map(|state| state.seq).max(near_flow.as_ref().map(|flow| flow.seq()));
         let mut checkpoints = if newest == Some(seq) { Vec::new() } else { self.checkpoints().ok()? };
         checkpoints.retain(|other| *other <= seq && newest.is_none_or(|newest| *other > newest));
-        let of_checkpoint =
-            checkpoints.into_iter().rev().find_map(|from| self.fold_from_checkpoint(log, from, seq));
-        if let Some(folded) = of_checkpoint {
-            self.entries_read.fetch_add(folded.entries_folded(), Ordering::Relaxed);
-            return Some(folded);
+        for from in checkpoints.into_iter().rev() {
+            if let Some(folded) = self.fold_from_checkpoint(log, from, seq).ok()? {
+                self.entries_read.fetch_add(folded.entries_folded(), Ordering::Relaxed);
+                return Some(folded);
+            }
         }
         let mut folded = match (near_flow, near_state) {
             (Some(flow), _) if Some(flow.seq()) == newest => Folded::clone(&flow),
             (_, Some(state)) => Folded::from(&*state),
             _ => Folded::from(&log.start().ok()?),
         };
-        let before = folded.entries_folded();
+        let mut before = folded.entries_folded();
         if seq.0 - folded.seq().0 >= MANY_ENTRIES {
             let mut loose = Loose::of(&folded);
             drop(folded);
             loose.run_to(log, seq).ok()?;
-            folded = loose.into_folded().ok()?;
+            (folded, before) = (loose.into_folded().ok()?, 0);
         } else {
             folded.run_to(log, seq).ok()?;
         }

@@ -563,8 +563,13 @@ impl History {
         if last.0 - first.0 > NEAR_ENTRIES || (before.is_whole() && after.is_whole()) {
             return Ok(None);
         }
+        // What is buffered is in no index.
+        self.flush_buffered()?;
         let compare = || -> Result<Option<Difference>, LogError> {
-            let Ok(index) = self.files().index_reaching(last) else { return Ok(None) };
+            let index = match self.files().index_reaching(last) {
+                Ok(index) if index.last_seq() >= last => index,
+                _ => return Ok(None),
+            };
             let touched = index.touched(first, last)?;
             if touched.len() > NEAR_COMPONENTS {
                 return Ok(None);

@@ -153,6 +153,7 @@ impl History {
             });
         }
         files.forget_index();
+        writer.forget_recent_up_to(oldest);
         if !dropped_names.0.is_empty() {
             let first = oldest.next().unwrap_or(oldest);
             // What cannot be told is kept.

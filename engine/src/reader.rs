@@ -30,6 +30,9 @@ pub struct Reader {
     author: Author,
 }
 
+/// A flow, and the number of its version.
+type Version = (Flow, Seq);
+
 /// An entry as somebody may see it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -234,12 +237,12 @@ impl Reader {
     }
 
     /// The flows before and after an entry.
-    fn around(&self, seq: Seq) -> Result<((Flow, Seq), (Flow, Seq)), Error> {
+    fn around(&self, seq: Seq) -> Result<(Version, Version), Error> {
         let previous = seq.previous().unwrap_or_default();
         Ok(((self.history.at(previous)?.to_flow()?, previous), (self.history.at(seq)?.to_flow()?, seq)))
     }
 
-    fn sight<'f>(&'f self, (flow, seq): &'f (Flow, Seq)) -> VersionSight<'f> {
+    fn sight<'f>(&'f self, (flow, seq): &'f Version) -> VersionSight<'f> {
         VersionSight { reader: self, flow, policies: Policies::new(flow, *seq), asked: HashMap::new() }
     }
 
@@ -249,7 +252,24 @@ impl Reader {
         before: &mut VersionSight<'_>,
         after: &mut VersionSight<'_>,
     ) -> SeenEntry {
-        see(entry, |operation| self.redacted(operation.id(), before, after))
+        // What came and went within the change is in neither version; it is told by what it was inside.
+        let mut passing = HashMap::new();
+        if let Body::Change(operations) = &entry.body {
+            for operation in operations {
+                if let Operation::Add { component, .. } = operation {
+                    passing.insert(component.id.clone(), component.parent.clone());
+                }
+            }
+        }
+        see(entry, |operation| {
+            let id = operation.id();
+            if before.flow.slot(id).is_some() || after.flow.slot(id).is_some() {
+                return self.redacted(id, before, after);
+            }
+            let around = passing.get(id).and_then(Option::as_ref);
+            let allowed = after.allows_within(id, around) && before.allows_within(id, around);
+            (!allowed).then(Stub::default)
+        })
     }
 
     /// What stands for a component that may not be seen in every version that has it; `None` where it may be seen.
@@ -259,11 +279,7 @@ impl Reader {
         before: &mut VersionSight<'_>,
         after: &mut VersionSight<'_>,
     ) -> Option<Stub> {
-        let slot = after.flow.slot(id).or_else(|| before.flow.slot(id));
-        // One that came and went within the change is in neither; whoever may read what is around it cannot be told.
-        let Some(slot) = slot else {
-            return (!self.sees_everything()).then(Stub::default);
-        };
+        let slot = after.flow.slot(id).or_else(|| before.flow.slot(id)).unwrap_or_default();
         (!before.allows(id) || !after.allows(id)).then_some(Stub { slot })
     }
 }
@@ -279,14 +295,16 @@ struct VersionSight<'f> {
 impl VersionSight<'_> {
     /// Whether a component may be seen; so may one that is not there.
     fn allows(&mut self, id: &ComponentId) -> bool {
+        self.flow.slot(id).is_none() || self.allows_within(id, Some(id))
+    }
+
+    /// Whether a component may be seen that takes its policy from here.
+    fn allows_within(&mut self, id: &ComponentId, around: Option<&ComponentId>) -> bool {
         let Some(authorizer) = self.reader.history.authorizer() else { return true };
-        if self.flow.slot(id).is_none() {
-            return true;
-        }
         if let Some(known) = self.asked.get(id) {
             return *known;
         }
-        let policy = self.policies.in_force(id, Action::Read);
+        let policy = around.and_then(|around| self.policies.in_force(around, Action::Read));
         let question = Question {
             principal: &self.reader.author,
             action: Action::Read,

@@ -18,7 +18,8 @@ pub type Placed = (Slot, Arc<Component>);
 /// are put together.
 ///
 /// A [`Folded`] applies one entry after the other to a flow, each at another place of memory. Here all that happens to a
-/// component is done at once, and the components are gone through in the order in which they lie. Both give the same flow.
+/// component is done at once, and the components are gone through in the order in which they lie. Of a log that a
+/// [`Replay`](crate::Replay) accepts both give its flow; what makes a log none that it accepts is left to it.
 #[derive(Clone, Debug)]
 pub struct Loose {
     seq: Seq,
@@ -107,11 +108,11 @@ impl Loose {
                 let effects = stretch.effects(self.next_slot)?;
                 self.apply(&stretch, effects)?;
                 stretch.check_chain(turns)?;
-                match second {
-                    Ok(second) => second.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                    Err(error) => Err(LogError::io("start a thread to read", "", 0, error)),
-                }
-            })?;
+                let there = second
+                    .map(|second| second.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+                there.ok().transpose()
+            })?
+            .map_or_else(|| stretches.next(), Ok)?;
         }
         Ok(())
     }
@@ -159,7 +160,7 @@ impl Loose {
     }
 
     fn apply(&mut self, stretch: &Stretch, effects: Effects<'_>) -> Result<(), LogError> {
-        let Effects { row, names, mentioned, next_slot } = effects;
+        let Effects { row, names, mentioned, next_slot, .. } = effects;
         self.names.extend(names);
         self.next_slot = Slot(next_slot);
         self.apply_row(row, mentioned).map_err(|why| stretch.broken(why))?;

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flow_history::{
-    Author, Body, Component, Error, History, Hold, LiveStamps, Mark, MemoryStorage, Options, Scope, Seq,
-    StateHash, Tuning,
+    Author, Body, Component, Error, History, Hold, LiveStamps, Mark, MemoryStorage, Mode, Options, Proposal,
+    Scope, Seq, StateHash, Tuning,
 };
 use flow_history_tests::{Disk, SeededClock, SimDisk};
 
@@ -223,6 +223,27 @@ fn undo_stops_where_the_log_begins() {
     };
     assert!(matches!(error, Error::Pruned { oldest: of } if of == oldest), "{error}");
     history.verify().unwrap();
+}
+
+#[test]
+fn what_was_pruned_is_not_taken_back_from_memory_either() {
+    let (_, history) = story();
+    let carol = Author::user("carol");
+    let seq = history.change(&carol, "").add(Component::new("carols", "p")).append().unwrap().seq();
+    let busy = |count: usize| {
+        for at in 0..count {
+            history.change(&alice(), "").set("carols", "text", format!("{at:0>200}")).append().unwrap();
+        }
+    };
+    busy(60);
+    let scope = || Scope::Author("carol".to_owned());
+    let at_hand = history.plan(&carol, Proposal::undo(scope()).mode(Mode::Force)).unwrap();
+    assert_eq!(at_hand.taken(), [seq]);
+    busy(60);
+    let head = history.version();
+    let pruned = history.prune(&Author::operator("olga"), head, &LiveStamps::GiveUp).unwrap();
+    assert!(pruned.oldest.seq() > seq);
+    assert!(matches!(history.undo(scope(), &carol), Err(Error::Pruned { .. })));
 }
 
 #[test]

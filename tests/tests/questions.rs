@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flow_history::{
-    At, Author, ComponentId, Difference, Entry, Flow, History, Intent, Mark, MemoryStorage, Operation,
-    OperationKind, Scope, Seq, Slot, Tuning,
+    At, Author, Component, ComponentId, Difference, Durability, Entry, Flow, History, Intent, Mark,
+    MemoryStorage, Operation, OperationKind, Scope, Seq, Slot, Tuning,
 };
 use flow_history_replay::Body;
 use flow_history_tests::{Chance, Gene, SeededClock, thoroughness};
@@ -117,6 +117,26 @@ fn a_difference_is_that_of_the_whole_flows() {
         }
     }
     assert!(differ > 500, "{differ} differences were compared");
+}
+
+/// A version that was asked for before and one that is only in memory so far: what was touched between is in no index.
+#[test]
+fn a_difference_holds_what_is_only_buffered() {
+    let storage = Arc::new(MemoryStorage::new());
+    let durability = Durability::Buffered { max_delay: Duration::from_secs(3_600) };
+    let history = History::options().durability(durability).open_storage(storage).unwrap();
+    let alice = Author::user("alice");
+    for name in ["a", "b", "c", "d", "e"] {
+        history.change(&alice, "").add(Component::new(name, "processor").field("rate", 1)).append().unwrap();
+    }
+    flow_history::forget_cached();
+    assert!(history.at(3).unwrap().component("a").unwrap().is_some());
+    history.change(&alice, "").set("a", "rate", 2).append().unwrap();
+    for (before, after) in [(At::from(3), At::Head), (At::Head, At::from(3))] {
+        let difference = history.diff(before, after).unwrap();
+        let ids: Vec<&str> = difference.components.iter().map(|component| component.id.as_str()).collect();
+        assert_eq!(ids, ["a", "d", "e"]);
+    }
 }
 
 #[test]

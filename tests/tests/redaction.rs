@@ -92,7 +92,7 @@ fn entries_keep_their_number_ids_and_authors_and_lose_what_speaks_of_what_is_hid
         let (SeenBody::Change(all), SeenBody::Change(mine)) = (&all.body, &mine.body) else { panic!() };
         assert_eq!(all.len(), mine.len());
     }
-    let redacted: Vec<_> = mine.iter().map(|entry| entry.is_redacted()).collect();
+    let redacted: Vec<_> = mine.iter().map(flow_history::SeenEntry::is_redacted).collect();
     assert_eq!(redacted, [true, true, true, false, true]);
     assert_eq!((&*mine[2].header.message, mine[2].header.attributes.len()), ("", 0));
     assert_eq!(&*mine[3].header.message, "p2");
@@ -113,6 +113,25 @@ fn a_condition_is_answered_by_what_may_be_seen() {
         assert_eq!(count(user, history.entries().kind(OperationKind::Remove)), removals, "{user}");
         assert_eq!(count(user, history.entries().component("p2")), 3, "{user}");
     }
+}
+
+#[test]
+fn what_came_and_went_within_a_change_is_seen_by_who_may_see_what_it_was_inside() {
+    let history = scene(true);
+    let admin = Author::user("admin");
+    let change = history.change(&admin, "").add(Component::new("closed", "group").inside("pg1"));
+    change.add(policy("closed-policy", "closed", &["user1"])).append().unwrap();
+    for group in ["pg1", "closed"] {
+        let passing = history.change(&admin, "").add(Component::new("passing", "k").inside(group));
+        passing.remove("passing").append().unwrap();
+    }
+    let redacted = |user: &str| -> Vec<bool> {
+        let asked = history.entries().from(7);
+        reader(&history, user).entries(asked).map(|entry| entry.unwrap().is_redacted()).collect()
+    };
+    assert_eq!(redacted("admin"), [false, false]);
+    assert_eq!(redacted("user1"), [false, false]);
+    assert_eq!(redacted("user2"), [false, true]);
 }
 
 #[test]

@@ -381,7 +381,7 @@ fn without_gone(flow: &Flow, gone: &[SecretRef]) -> (Vec<Operation>, flow_histor
 fn i3_holds_but_for_secrets_that_were_shredded() {
     let alice = Author::user("alice");
     let rounds = STEPS / 100 * thoroughness();
-    let (mut shredded, mut left_out) = (0, 0);
+    let (mut shredded, mut left_out, mut taken) = (0, 0, 0);
     for round in 0..rounds {
         let mut play = Play::begin(35_000 + round as u64);
         let mut visited = vec![play.flow()];
@@ -398,29 +398,39 @@ fn i3_holds_but_for_secrets_that_were_shredded() {
                 gone.push(secret);
             }
         };
-        let check = |play: &Play, then: &Flow, gone: &[SecretRef], applied: &Applied| {
-            let now = without_gone(&play.flow(), gone);
-            assert_eq!(now, without_gone(then, gone), "seed {}, {:?}", play.seed, applied.taken);
-            applied.conflicts.iter().for_each(|c| assert_eq!(c.obstacle.name(), "SecretGone"));
-            applied.conflicts.len()
-        };
-        for earlier in visited.iter().rev().skip(1) {
-            shred(&mut play, &mut gone);
-            let applied = play.history.undo(Scope::Flow, &alice);
-            let applied = applied.unwrap_or_else(|error| panic!("seed {}: {error}", play.seed));
-            left_out += check(&play, earlier, &gone, &applied);
-        }
-        assert!(matches!(play.history.undo(Scope::Flow, &alice), Err(Error::NothingToUndo)));
-        for later in visited.iter().skip(1) {
-            shred(&mut play, &mut gone);
-            let applied = play.history.redo(Scope::Flow, &alice);
-            let applied = applied.unwrap_or_else(|error| panic!("seed {}: {error}", play.seed));
-            left_out += check(&play, later, &gone, &applied);
+        // Backwards, then forwards. A change of which nothing is left but a secret that is gone is passed over.
+        let mut changes = BTreeMap::new();
+        for redo in [false, true] {
+            loop {
+                shred(&mut play, &mut gone);
+                let wish = if redo { Proposal::redo(Scope::Flow) } else { Proposal::undo(Scope::Flow) };
+                let applied = match play.history.apply(&alice, wish) {
+                    Ok(applied) => applied,
+                    Err(Error::NothingToUndo | Error::NothingToRedo) => break,
+                    Err(error) => panic!("seed {}: {error}", play.seed),
+                };
+                // The version that the change made, and the one before it.
+                let at = match changes.get(&applied.taken[0]) {
+                    Some(change) => *change,
+                    None => {
+                        changes.insert(applied.version.seq(), applied.taken[0].0 as usize);
+                        applied.taken[0].0 as usize - 1
+                    }
+                };
+                let (now, then) = (without_gone(&play.flow(), &gone), without_gone(&visited[at], &gone));
+                assert_eq!(now, then, "seed {}, version {at}, {:?}", play.seed, applied.taken);
+                applied.conflicts.iter().for_each(|c| assert_eq!(c.obstacle.name(), "SecretGone"));
+                left_out += applied.conflicts.len();
+                taken += 1;
+            }
+            let end = &visited[if redo { visited.len() - 1 } else { 0 }];
+            assert_eq!(without_gone(&play.flow(), &gone), without_gone(end, &gone), "seed {}", play.seed);
         }
         shredded += gone.len();
         play.history.verify().unwrap();
     }
     assert!(shredded > rounds && left_out > rounds / 2, "{shredded} {left_out}");
+    assert!(taken > 60 * rounds, "{taken} of {} were taken", 66 * rounds);
 }
 
 /// The files without some of those that are derived from the log.

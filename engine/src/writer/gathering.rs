@@ -21,8 +21,10 @@ use crate::{Author, Error, Mark, Operation, SecretRef};
 /// A group's frame is closed to new members when it has this many bytes.
 const GROUP_BYTES: usize = 1 << 20;
 
-/// The largest entry, in bytes, that is kept at hand once it is durable.
-const RECENT_BYTES: usize = 4 << 10;
+/// The largest entry, in bytes, that is kept at hand once it is durable, while others come.
+pub(super) const RECENT_BYTES: usize = 4 << 10;
+/// The same of the newest entry, until the history is idle: what somebody did just now is what they take back.
+const NEWEST_BYTES: usize = 4 << 20;
 
 pub(super) struct Building {
     pub(super) state: State,
@@ -88,6 +90,8 @@ pub(super) struct TakenGroup {
 pub(super) struct PushedEntry {
     pub(super) pushed: Pushed,
     pub(super) kept: Option<(Header, Body)>,
+    /// Its bytes.
+    pub(super) bytes: usize,
 }
 
 /// What a caller wants written.
@@ -494,8 +498,9 @@ fn push_entry(building: &mut Building, draft: Draft, keep: Keep) -> Result<FlowV
             let (part, max) = ("bytes together", PAYLOAD_BYTES_MAX);
             return Err(Error::Header(EncodeError::TooMany { part, max }));
         }
-        let kept = (open.frame.len() - start <= RECENT_BYTES).then_some((header, body));
-        building.pending.push(PushedEntry { pushed, kept });
+        let bytes = open.frame.len() - start;
+        let kept = (bytes <= NEWEST_BYTES).then_some((header, body));
+        building.pending.push(PushedEntry { pushed, kept, bytes });
     }
     open.entries += 1;
     building.waiting_bytes += open.frame.len() - start;

@@ -1,5 +1,6 @@
 //! One group at a time to the disk: whoever needs one durable leads, and the others wait.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use flow_history_replay::{Entry, FrameKind, SegmentReason, Seq};
 use parking_lot::MutexGuard;
 
-use super::gathering::{Building, OpenGroup, PushedEntry, TakenGroup};
+use super::gathering::{Building, OpenGroup, PushedEntry, RECENT_BYTES, TakenGroup};
 use super::{Durability, Recent, Writer};
 use crate::Error;
 use crate::active_segment::Beginning;
@@ -24,6 +25,10 @@ const SPARE_BUFFERS: usize = 2;
 const SPARE_BYTES_MAX: usize = 2 << 20;
 /// How many of the newest entries are kept with their inverses, so that undoing them reads nothing.
 pub(super) const RECENT_ENTRIES: usize = 32;
+/// Of how many authors the newest unit is kept when others have come after it, and how large it may be: what somebody
+/// takes back is their own last change, however much went on since.
+const AUTHORS_KEPT: usize = 16;
+const UNIT_BYTES_MAX: usize = 1 << 10;
 
 impl Writer {
     /// Waits until a group has ended, leading groups to the disk where nobody else does.
@@ -209,16 +214,22 @@ impl Writer {
     fn keep_recent(&self, done: &mut Vec<PushedEntry>) {
         let skipped = done.len().saturating_sub(RECENT_ENTRIES);
         let mut recent = self.recent.lock();
-        for PushedEntry { pushed, kept } in done.drain(skipped..) {
+        for PushedEntry { pushed, kept, bytes } in done.drain(skipped..) {
             if let Some((header, body)) = kept {
                 recent.push_back(Recent {
                     entry: Arc::new(Entry::new(pushed.seq, pushed.id, header, body)),
                     inverses: Arc::new(pushed.inverses),
+                    bytes,
                 });
             }
         }
         let excess = recent.len().saturating_sub(RECENT_ENTRIES);
-        let _ = recent.drain(..excess);
+        if excess > 0 {
+            let mut newest_of = self.newest_of.lock();
+            recent.drain(..excess).for_each(|old| keep_newest_of(&mut newest_of, old));
+        }
+        let newest = recent.back().map(|recent| recent.entry.seq);
+        recent.retain(|recent| recent.bytes <= RECENT_BYTES || Some(recent.entry.seq) == newest);
     }
 
     pub(super) fn failure_of(&self, failed: &Failed) -> Failure {
@@ -287,4 +298,19 @@ impl Writer {
         drop(building);
         groups.iter().for_each(|group| group.tell(&outcome));
     }
+}
+
+/// Keeps an entry in place of an older one of its author.
+fn keep_newest_of(newest_of: &mut VecDeque<Recent>, recent: Recent) {
+    let header = &recent.entry.header;
+    if recent.bytes > UNIT_BYTES_MAX || !header.intent.is_undoable() {
+        return;
+    }
+    let same = |other: &Recent| other.entry.header.author.id == header.author.id;
+    if let Some(held) = newest_of.iter().position(same) {
+        newest_of.remove(held);
+    } else if newest_of.len() >= AUTHORS_KEPT {
+        newest_of.pop_front();
+    }
+    newest_of.push_back(recent);
 }

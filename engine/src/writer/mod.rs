@@ -69,6 +69,8 @@ pub(crate) struct Writer {
     advanced: Condvar,
     segment: Mutex<ActiveSegment>,
     recent: Mutex<VecDeque<Recent>>,
+    /// Of some authors the newest unit, where it is no longer among those: the longest ago that it came is the first to go.
+    newest_of: Mutex<VecDeque<Recent>>,
     log_bytes: AtomicU64,
     /// Bytes of log that there were when it was opened, and all that were appended since.
     appended_bytes: AtomicU64,
@@ -104,6 +106,7 @@ pub(crate) struct HeadInfo {
 pub(crate) struct Recent {
     pub(crate) entry: Arc<Entry>,
     pub(crate) inverses: Arc<Vec<Operation>>,
+    bytes: usize,
 }
 
 /// What a writer starts from.
@@ -159,6 +162,7 @@ impl Writer {
             advanced: Condvar::new(),
             segment: Mutex::new(start.segment),
             recent: Mutex::default(),
+            newest_of: Mutex::default(),
             log_bytes: AtomicU64::new(log_bytes),
             appended_bytes: AtomicU64::new(log_bytes),
             syncs: AtomicU64::new(0),
@@ -258,7 +262,16 @@ impl Writer {
 
     /// One of the newest entries, where it is still at hand.
     pub(crate) fn recent(&self, seq: Seq) -> Option<Recent> {
-        self.recent.lock().iter().find(|recent| recent.entry.seq == seq).cloned()
+        let find = |among: &VecDeque<Recent>| among.iter().find(|recent| recent.entry.seq == seq).cloned();
+        let found = find(&self.recent.lock());
+        found.or_else(|| find(&self.newest_of.lock()))
+    }
+
+    /// Lets go of entries that were pruned: nobody takes back what the log no longer has.
+    pub(crate) fn forget_recent_up_to(&self, seq: Seq) {
+        for entries in [&self.recent, &self.newest_of] {
+            entries.lock().retain(|recent| recent.entry.seq > seq);
+        }
     }
 
     /// What undo and redo would take next, of the flow and of one author, and the flow that they would take it from.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use flow_history_replay::{FRAME_HEADER_BYTES, FrameKind, Seq, State};
 
 use super::Writer;
+use super::gathering::RECENT_BYTES;
 use crate::Error;
 use crate::active_segment::{Beginning, fill_new};
 use crate::group::Failure;
@@ -253,6 +254,7 @@ impl Writer {
         // An idle history holds no memory that it can do without.
         building.spare.clear();
         building.pending.let_go();
+        self.recent.lock().retain(|recent| recent.bytes <= RECENT_BYTES);
         if building.poison.is_some() || building.closed {
             return;
         }

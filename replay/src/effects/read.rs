@@ -8,7 +8,11 @@ use crate::canonical::{NameBytes, Token, ValueBytes};
 use crate::sealed::{Broken, Ints, Parts, Texts, extra_of, mark};
 
 /// Room is made beforehand for no more effects than this.
-const EXPECTED_MAX: usize = 1 << 18;
+const EXPECTED_MAX: usize = 1 << 17;
+
+/// The most operations, values inside others, and names of entries that are read together, so that a small file that says
+/// it holds very many takes no more memory than this. What exceeds it is for whoever reads one entry after the other.
+const PARTS_MAX: usize = 1 << 20;
 
 /// What some entries in a row do.
 pub(crate) struct Effects<'b> {
@@ -20,6 +24,8 @@ pub(crate) struct Effects<'b> {
     pub(crate) mentioned: Vec<u32>,
     /// The slot that the next add takes.
     pub(crate) next_slot: u32,
+    /// How many more parts may be read.
+    left: usize,
 }
 
 impl<'b> Effects<'b> {
@@ -30,6 +36,7 @@ impl<'b> Effects<'b> {
             names: Vec::new(),
             mentioned: Vec::new(),
             next_slot: next_slot.0,
+            left: PARTS_MAX,
         }
     }
 
@@ -41,6 +48,7 @@ impl<'b> Effects<'b> {
                 0 => {
                     for _ in 0..parts.integer(Ints::ExtraInt)? {
                         self.names.push(Name::from(text(parts.take_text(Ints::ExtraBytes, Texts::Extra)?)?));
+                        self.take(1)?;
                     }
                 }
                 kind => extra_of(parts, kind, seq)?,
@@ -73,6 +81,12 @@ impl<'b> Effects<'b> {
             _ => return Err(Broken("an operation is of no known kind")),
         };
         self.row.push(effect);
+        self.take(1)
+    }
+
+    /// Counts parts that were read.
+    fn take(&mut self, parts: usize) -> Result<(), Broken> {
+        self.left = self.left.checked_sub(parts).ok_or(TOO_MUCH)?;
         Ok(())
     }
 
@@ -85,6 +99,7 @@ impl<'b> Effects<'b> {
         let mut fields = Vec::new();
         for _ in 0..parts.integer(Ints::Fields)? {
             fields.push((name(parts, Ints::AddField)?, self.value(parts)?));
+            self.take(1)?;
         }
         let slot = match again.checked_sub(1) {
             Some(slot) => slot,
@@ -142,6 +157,7 @@ impl<'b> Effects<'b> {
                     ValueBytes::Flat(token) => std::slice::from_ref(token),
                     ValueBytes::Nested(tokens) => tokens,
                 };
+                self.left = self.left.checked_sub(tokens.len()).ok_or(TOO_MUCH)?;
                 self.mentioned.extend(tokens.iter().filter_map(|token| match token {
                     Token::Component(slot) => Some(*slot),
                     _ => None,
@@ -151,6 +167,8 @@ impl<'b> Effects<'b> {
         }
     }
 }
+
+const TOO_MUCH: Broken = Broken("it does too much to be read at once");
 
 fn slot<'b>(parts: &mut impl Parts<'b>) -> Result<Slot, Broken> {
     narrow(parts.integer(Ints::Slot)?).map(Slot)

@@ -11,8 +11,10 @@ use crate::log::{EntryRanges, Walk};
 use crate::sealed::{Block, Broken, PlainParts, Reader};
 use crate::{Chain, FrameHeader, Log, LogError, SegmentIndex, Seq, What};
 
-/// A stretch of sealed entries ends with the block that fills it to so many bytes in memory.
-const STRETCH_BYTES: usize = 16 << 20;
+/// A stretch of sealed entries ends with the block that fills it to so many bytes in memory, or of entries as they were
+/// written, or to so many entries: columns in which everything is alike take no memory at all.
+const STRETCH_BYTES: u64 = 16 << 20;
+const STRETCH_ENTRIES: u64 = 1 << 17;
 
 /// Reads the log from one version to another, a stretch at a time. Checksums are checked, the hash chain is not: what was
 /// sealed was compared with it then, and a frame is summed.
@@ -70,9 +72,10 @@ impl<'l> Stretches<'l> {
 
     fn blocks(&mut self, sealed: &SegmentIndex) -> Result<Stretch, LogError> {
         let after = self.seq;
-        let (mut blocks, mut bytes) = (Vec::new(), 0);
+        let (mut blocks, mut bytes, mut written) = (Vec::new(), 0, 0);
         for at in sealed.blocks_from(after.next().unwrap_or(after))? {
-            if self.seq >= self.to || bytes >= STRETCH_BYTES {
+            let full = bytes >= STRETCH_BYTES || written >= STRETCH_BYTES;
+            if self.seq >= self.to || full || self.seq.0 - after.0 >= STRETCH_ENTRIES {
                 break;
             }
             let block = sealed.block_once(at)?;
@@ -81,7 +84,8 @@ impl<'l> Stretches<'l> {
                 return Err(sealed.broken(0, self.seq.next(), Broken("a block is not the next")));
             }
             self.seq = Seq((start.first_seq.0 + u64::from(start.entries)).saturating_sub(1).min(self.to.0));
-            bytes += block.bytes();
+            bytes += block.bytes() as u64;
+            written += start.bytes;
             blocks.push((at, block));
         }
         Ok(Stretch::Blocks { sealed: sealed.clone(), blocks, after, to: self.seq })
@@ -92,7 +96,10 @@ impl<'l> Stretches<'l> {
         let (mut walk, mut frames) = (self.log.walk(self.segment)?, Vec::new());
         let mut chain = walk.segment.header.chain;
         while self.seq < self.to {
-            let Some((frame, payload)) = walk.next_frame()? else { break };
+            let Some((frame, payload)) = walk.next_frame()? else {
+                self.segment += 1;
+                break;
+            };
             if frame.entries == 0 {
                 continue;
             }

@@ -535,7 +535,11 @@ impl SegmentIndex {
         let block = footer.blocks.partition_point(|place| place.start.next_slot <= slot.0).saturating_sub(1);
         let adds = self.adds(block)?;
         let (added, ids) = &*adds;
-        let found = added.iter().zip(ids.iter()).find(|(added, _)| **added == (slot.0, true));
+        // Slots taken anew ascend by one: before this one stand at least as many as were taken since the block began.
+        let start = footer.blocks.get(block).map_or(slot.0, |place| place.start.next_slot);
+        let sure = slot.0.saturating_sub(start) as usize;
+        let mut behind = added.iter().zip(ids.iter()).skip(sure);
+        let found = behind.find(|(added, _)| **added == (slot.0, true));
         let text = found.map(|(_, id)| std::str::from_utf8(id)).transpose();
         let text = text.map_err(|_| self.broken(self.offset_of(block), None, Broken("an id is no text")))?;
         Ok(text.map(ComponentId::from))
