@@ -101,6 +101,10 @@ fn an_old_slot_goes_back_to_the_id_that_had_it_and_to_no_other() {
         let mixed =
             vec![Operation::add(Component::new("new", "p")), Operation::remove("new"), add("other", 2)];
         assert_eq!(refused(mixed), "Misfit SlotOfAnother");
+        // Each is looked at before any of them is pushed.
+        let of = |operation| history.change(&alice, "").operations(vec![operation]);
+        let together = history.append_all(vec![of(Operation::remove("tank")), of(add("other", 1))]);
+        assert_eq!(kind_of(&together.unwrap_err()), "Misfit SlotTaken");
         assert_eq!(history.version(), before);
     };
     check(&history);

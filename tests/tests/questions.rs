@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use flow_history::{
     At, Author, Component, ComponentId, Difference, Durability, Entry, Flow, History, Intent, Mark,
-    MemoryStorage, Operation, OperationKind, Scope, Seq, Slot, Tuning,
+    MemoryStorage, Operation, OperationKind, Scope, Seq, Slot, Tuning, Value,
 };
 use flow_history_replay::Body;
 use flow_history_tests::{Chance, Gene, SeededClock, thoroughness};
@@ -117,6 +117,28 @@ fn a_difference_is_that_of_the_whole_flows() {
         }
     }
     assert!(differ > 500, "{differ} differences were compared");
+}
+
+/// More than is read at once of several entries together.
+#[test]
+fn a_value_of_very_many_parts_is_read_all_the_same() {
+    let storage = Arc::new(MemoryStorage::new());
+    let history = History::options().open_storage(Arc::<MemoryStorage>::clone(&storage)).unwrap();
+    let alice = Author::user("alice");
+    history.change(&alice, "").add(Component::new("a", "processor")).append().unwrap();
+    let many = Value::List(vec![Value::Null; (1 << 20) + 100]);
+    history.change(&alice, "").set("a", "many", many).append().unwrap();
+    history.change(&alice, "").set("a", "rate", 7).append().unwrap();
+    history.change(&alice, "").set("a", "rate", 8).append().unwrap();
+    let head = history.at(At::Head).unwrap().to_flow().unwrap();
+    history.close().unwrap();
+    let reader = History::options().open_storage_read_only(storage).unwrap();
+    flow_history::forget_cached();
+    let before = reader.at(3).unwrap();
+    assert_eq!(before.component("a").unwrap().unwrap().get("rate"), Some(&7.into()));
+    let mut flow = before.to_flow().unwrap();
+    flow.apply(&Operation::set("a", "rate", 8)).unwrap();
+    assert_eq!(flow, head);
 }
 
 /// A version that was asked for before and one that is only in memory so far: what was touched between is in no index.
