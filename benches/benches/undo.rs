@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use flow_history::{Author, Component, History, Options, POLICY_KIND, Proposal, Scope, Tuning, Value};
 use flow_history_benches::{Place, Row, Settings, Table, median};
@@ -142,11 +142,17 @@ fn far_history(path: &Path, foreign: usize) -> History {
     for at in 0..foreign {
         let change = history.change(&alice, "").set("busy", "rate", at as u64);
         waiting.push_back(change.submit().unwrap());
-        if waiting.len() >= IN_FLIGHT {
-            waiting.pop_front().into_iter().for_each(|oldest| drop(oldest.wait().unwrap()));
+        if waiting.len() >= IN_FLIGHT
+            && let Some(oldest) = waiting.pop_front()
+        {
+            oldest.wait().unwrap();
         }
     }
-    waiting.into_iter().for_each(|ticket| drop(ticket.wait().unwrap()));
+    for ticket in waiting {
+        ticket.wait().unwrap();
+    }
+    // What goes on beside, sealing above all, is not what is measured.
+    std::thread::sleep(Duration::from_secs(10));
     eprintln!("{} entries", history.version().seq());
     history
 }
