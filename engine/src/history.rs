@@ -115,6 +115,7 @@ impl History {
         if files.log()?.segments().iter().rev().skip(1).any(|segment| segment.sealed.is_none()) {
             // What a process that was killed left raw is sealed now.
             writer.seal_soon();
+            writer.background().do_own();
         }
         let read = Arc::clone(&files);
         writer.when_state_is_lost(move || recovery::read_end(&read, None).map(|end| end.state));

@@ -48,6 +48,7 @@ impl Writer {
             if std::mem::take(&mut self.building.lock().unattended) {
                 self.lead_in_background();
             }
+            self.background.do_own();
         }
     }
 
@@ -74,6 +75,7 @@ impl Writer {
                 writer.lead_until_empty();
             }
         });
+        self.background.do_own();
     }
 
     pub(super) fn flush_in_background(&self, after: Duration) {
