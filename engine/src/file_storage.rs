@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use flow_history_flow::mistake;
 use flow_history_replay::{FileName, Source};
 
 use crate::open_files;
@@ -57,8 +58,9 @@ impl FileStorage {
         #[cfg(unix)]
         {
             use std::os::unix::fs::OpenOptionsExt;
-            let flags =
-                rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC;
+            let follow = mistake::is_made("a link in place of a file is followed");
+            let no_follow = if follow { rustix::fs::OFlags::empty() } else { rustix::fs::OFlags::NOFOLLOW };
+            let flags = no_follow | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC;
             options.custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
             options.mode(if self.group_read { 0o640 } else { 0o600 });
         }
@@ -196,6 +198,9 @@ impl Storage for FileStorage {
 
     fn sync(&self, file: &str) -> io::Result<()> {
         // On Linux this is fdatasync, on macOS F_FULLFSYNC: the standard library sees to it.
+        if mistake::is_made("a sync asks the system for nothing") {
+            return Ok(());
+        }
         self.with_file(file, File::sync_data)
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flow_history_checkpoint::{Checkpoint, CheckpointError, Page, ReadAt};
-use flow_history_flow::{Component, Flow, Slot};
+use flow_history_flow::{Component, Flow, Slot, mistake};
 use flow_history_replay::{
     Chain, Ending, Entry, FileName, Folded, IDENTITY_BYTES, Log, LogError, LogIndex, Pushed, Replay, Seq,
     Source, State, What, read_up_to,
@@ -311,7 +311,7 @@ impl Files {
             return None;
         }
         let chain = Chain(header.chain);
-        if !agrees(chain) {
+        if !agrees(chain) && !mistake::is_made("a checkpoint of another line of the history is believed") {
             return None;
         }
         let aside = checkpoint.attachment().ok()?;
@@ -535,7 +535,10 @@ impl Files {
                     return Ok((replay.into_state(), ending));
                 }
                 // The file is whole and of this history, and the log does not reach it.
-                Err(LogError::Damaged(damage)) if damage.what == What::LogIsShorter => {
+                Err(LogError::Damaged(damage))
+                    if damage.what == What::LogIsShorter
+                        && !mistake::is_made("a checkpoint that is ahead of the log is passed over") =>
+                {
                     return Err(LogError::Damaged(damage));
                 }
                 Err(LogError::Damaged(_)) if checkpoint.is_some() => {}

@@ -22,6 +22,7 @@ mod workload; //   what a host does to a history on such a disk
 mod oracle; //     what must be true of whatever a crash leaves
 mod power_cut; //  cutting the power after every step
 mod log_files; //  whether two directories hold the same log
+mod overlay; //    files of which one is another
 mod skip; //       what could not be tried here
 
 pub use crate::chance::Chance;
@@ -32,6 +33,7 @@ pub use crate::gene::{Gene, random_value};
 pub use crate::log_files::is_same_log;
 pub use crate::model::{Line, Model, slots_of};
 pub use crate::oracle::{Said, check_crash, check_log};
+pub use crate::overlay::Overlay;
 pub use crate::power_cut::{Cuts, Sweep, Tally};
 pub use crate::sim_disk::SimDisk;
 pub use crate::skip::skip;

@@ -18,6 +18,7 @@ mod engine_model; //  every version is what a plain list of flows says, by every
 mod crash; //         ok means durable, all or nothing, whatever a power cut leaves
 mod failed_io; //     a failed write refuses its entry, a failed sync poisons, nothing is lost
 mod flips; //         no damage is ever taken for a history
+mod every_bit; //     every flipped bit, every length, every sector
 mod read_only; //     reading never writes, and there is one writer
 mod bad_input; //     each bad input has its own error and leaves no trace
 mod threads; //       many threads, one order
@@ -35,3 +36,4 @@ mod architecture; //  the sources keep the rules of the house
 mod sealed; //        sealed, a history is what it was raw, and its indexes say what folding says
 mod questions; //     what is answered without whole flows is what whole flows say
 mod golden; //        the format does not drift
+mod mistakes; //      the tests are tested

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use flow_history_flow::mistake;
 use flow_history_replay::{FRAME_HEADER_BYTES, FrameKind, Seq, State};
 
 use super::Writer;
@@ -301,7 +302,10 @@ impl Writer {
             let beginning = || Beginning { reason, seq, chain, log_time };
             let closed = segment
                 .append((FrameKind::Closed, 0, seq), &mut frame, durable, &chain, beginning, true)
-                .and_then(|()| segment.close(durable));
+                .and_then(|()| match mistake::is_made("a close does not note how far the log reaches") {
+                    true => Ok(()),
+                    false => segment.close(durable),
+                });
             self.log_bytes.store(segment.log_bytes(), Ordering::Relaxed);
             drop(segment);
             result = closed.map_err(|failed| self.failure_of(&failed).to_error());
