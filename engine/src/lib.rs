@@ -62,6 +62,7 @@ mod subscription; //   entries as they come
 mod undo; //           undo, redo, revert, restore: plan, apply, finish
 mod seen; //           what somebody may see of a version
 mod verify; //         reading everything
+mod succession; // a history that goes on where another is damaged
 mod prune; //          what is old goes, where nothing needs it
 mod backup; //         a copy of a history that somebody writes
 mod stats; //          a history in numbers

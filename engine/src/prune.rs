@@ -206,7 +206,7 @@ fn boundary(log: &Log, asked: Seq) -> Option<(u64, Seq)> {
     log.segments().iter().skip(1).rev().find_map(begins)
 }
 
-fn write_base(
+pub(crate) fn write_base(
     files: &Files,
     (state, removed): (&State, &BTreeMap<Slot, ComponentId>),
     number: u64,

@@ -25,6 +25,7 @@ mod threads; //       many threads, one order
 mod requests; //      asked twice happens once, asked together happens together, and followers miss nothing
 mod prune; //         what is pruned is gone and says so, what is kept is what it was
 mod backup; //        a copy of a live history is a history
+mod succession; //    production goes on where a history is damaged
 mod long_texts; //    a changed line of a long text costs about that line
 mod derived; //       checkpoints and the catalog cost time when missing, nothing else
 mod undo; //          what undo, redo, revert and restore do, and what stands in their way

@@ -221,6 +221,12 @@ impl EntryEncoder {
             Mark::ImportNote { text: note } => MarkBytes::ImportNote(text("import note", note)?),
             Mark::Freeze => MarkBytes::Freeze,
             Mark::Pruned { oldest, chain } => MarkBytes::Pruned { oldest: oldest.0, chain: chain.0 },
+            Mark::Succeeded { predecessor, place, version, chain } => MarkBytes::Succeeded {
+                predecessor: predecessor.0,
+                place: text("place", place)?,
+                version: version.0,
+                chain: chain.0,
+            },
             Mark::Custom { name, data } => MarkBytes::Custom { name: text("mark's name", name)?, data },
         };
         put(bytes, &mark)
