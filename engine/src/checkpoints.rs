@@ -98,7 +98,9 @@ fn write_checkpoint(storage: &Arc<dyn Storage>, state: &State, basis: Seq) -> Re
     let about = About { history: state.history.0, sequence: state.seq.0, chain: state.chain.0 };
     let bytes = match basis_for(storage, state, basis) {
         // What was touched since is not known here: pages are made, and shared where they come out the same.
-        Some(basis) => encode_after(&state.flow, &about, &aside, &basis, |_| true),
+        Some(basis) => encode_after(&state.flow, &about, &aside, &basis, |_| {
+            !mistake::is_made("pages that changed are taken from an earlier checkpoint")
+        }),
         None => encode(&state.flow, &about, &aside),
     };
     let bytes = bytes.map_err(|error| derived(error.to_string()))?;
@@ -138,9 +140,6 @@ fn retire(files: &Files, head: Seq, kept: usize) {
 /// The checkpoints whose pages these share; `None` where one cannot be read, which may refer to anything.
 pub(crate) fn shared_by(files: &Files, staying: impl Iterator<Item = Seq>) -> Option<BTreeSet<u64>> {
     let mut shared = BTreeSet::new();
-    if mistake::is_made("pages that others share are removed") {
-        return Some(shared);
-    }
     for seq in staying {
         shared.extend(open_checkpoint(&files.storage, seq).ok()?.refers_to());
     }

@@ -89,6 +89,8 @@ fn seal_full(files: &Files, writer: &Writer) -> Result<(), Error> {
 /// Seals the first raw segment that is not the last; says whether there was one.
 fn seal_next(files: &Files, writer: &Writer) -> Result<bool, Error> {
     let _alone = writer.upkeep.lock();
+    // Whoever lost the lock has no business with the files.
+    writer.check_holds_lock()?;
     let log = files.log()?;
     let before_last = log.segments().len().saturating_sub(1);
     let full =

@@ -72,7 +72,13 @@ pub trait Storage: Source {
 }
 
 /// The lock of a history, held until this is dropped.
-pub trait Lock: Send + Sync {}
+pub trait Lock: Send + Sync {
+    /// Whether it is still the lock that others would have to take. Where its file was deleted or replaced it is not, and
+    /// somebody else may write by now.
+    fn is_held(&self) -> bool {
+        true
+    }
+}
 
 /// Why the lock of a history cannot be had.
 #[derive(Debug)]

@@ -447,6 +447,30 @@ fn a_sync_that_fails_once_and_then_claims_success_loses_nothing_that_was_acknowl
     assert!(lied > 10, "{lied} syncs failed: the test is blind");
 }
 
+/// Somebody saw the id of a version that was lost; the same change at the same moment must not get it again.
+#[test]
+fn the_id_of_a_lost_version_never_comes_back() {
+    let mut settings = Settings::small();
+    settings.durability = Durability::Buffered { max_delay: Duration::from_secs(3_600) };
+    let alice = Author::user("alice");
+    let disk = SimDisk::new(Disk::default());
+    let history = settings.open(disk.clone(), 1).unwrap();
+    history.change(&alice, "").add(Component::new("pump", "processor")).append().unwrap();
+    history.flush().unwrap();
+    let files = disk.disk().now();
+    let append = |history: &History| {
+        let at = flow_history::Timestamp { millis: 1_795_000_000_000, zone_minutes: 0 };
+        history.change(&alice, "").set("pump", "rate", 1).host_time(at).append().unwrap()
+    };
+    let lost = append(&history);
+    assert_eq!(history.version(), lost);
+    let after = settings.open(MemoryStorage::with_files(files), 2).unwrap();
+    let new = append(&after);
+    after.flush().unwrap();
+    assert!(matches!(after.resolve(lost), Err(Error::Foreign { .. })), "{lost} and {new}");
+    assert!(new != lost && new.seq() > lost.seq(), "a mark stands where the lost version was");
+}
+
 /// Pruning asks first, so that what holds a version back is durable before anything goes.
 #[test]
 fn a_prune_that_was_held_back_writes_nothing() {

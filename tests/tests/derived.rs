@@ -155,10 +155,17 @@ fn a_checkpoint_of_another_line_of_the_same_history_is_passed_over() {
         copy.files().into_iter().filter(|(name, _)| name.starts_with("checkpoint-")).collect();
     assert!(!foreign.is_empty());
     mixed.extend(foreign);
-    let history = Options::new().open_storage_read_only(Arc::new(MemoryStorage::with_files(mixed))).unwrap();
+    let open_mixed = || {
+        let storage = Arc::new(MemoryStorage::with_files(mixed.clone()));
+        Options::new().open_storage_read_only(storage).unwrap()
+    };
+    let history = open_mixed();
     for version in [2_u64, 2_600, 5_999, 6_000] {
         let view = history.at(version).unwrap();
         assert_eq!(view.component("pump-1").unwrap().unwrap().get("rate"), Some(&version.into()));
+        // The whole flow, by whoever has read nothing yet.
+        let flow = open_mixed().at(version).unwrap().to_flow().unwrap();
+        assert_eq!(flow.component("pump-1").unwrap().get("rate"), Some(&version.into()), "all of {version}");
     }
     history.verify().unwrap();
 }

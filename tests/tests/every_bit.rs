@@ -128,15 +128,16 @@ impl Truth {
         let after = self.before.range(segment + 1..).next().map_or(&self.end, |(_, state)| state);
         let upto = if std::ptr::eq(after, &self.end) { Seq(u64::MAX) } else { after.seq };
         let mut replay = Replay::from_state(&log, before.clone());
-        replay.run_to(upto)?;
-        let state = replay.state();
-        if state.seq != after.seq || state.chain != after.chain || state.flow != after.flow {
-            return silent("another flow");
-        }
+        let replayed = replay.run_to(upto);
         // By checksums alone, as a view folds: an error there has the longer way taken.
         let mut folded = Folded::from(before);
         if folded.run_to(&log, after.seq).is_ok() && *folded.flow() != after.flow {
             return silent("another flow by checksums alone");
+        }
+        replayed?;
+        let state = replay.state();
+        if state.seq != after.seq || state.chain != after.chain || state.flow != after.flow {
+            return silent("another flow");
         }
         // What is read only for questions: the indexes.
         for index in log.segments().iter().filter_map(|of_log| of_log.sealed.as_ref()) {

@@ -488,6 +488,40 @@ fn a_frame_of_another_life_of_its_file_is_no_frame() {
     }
 }
 
+/// Two copies of a history went on, each its own way; a segment of one stands between those of the other.
+#[test]
+fn segments_of_two_lives_of_a_history_are_no_log() {
+    let storage = MemoryStorage::new();
+    let alice = Author::user("alice");
+    let open = |storage: &MemoryStorage, seed: u64| {
+        let mut tuning = Tuning::hostile();
+        tuning.derive_from_bytes = u64::MAX;
+        tuning.background = false;
+        let options = History::options().tuning(tuning).clock(SeededClock::new(seed));
+        options.open_storage(Arc::new(storage.clone())).unwrap()
+    };
+    let history = open(&storage, 1);
+    history.change(&alice, "").add(Component::new("pump", "processor")).append().unwrap();
+    history.close().unwrap();
+    let lives = [2_u64, 3].map(|seed| {
+        let storage = MemoryStorage::with_files(storage.files());
+        // Each life is closed twice, so that it has two segments of its own.
+        for _ in 0..2 {
+            let history = open(&storage, seed);
+            for rate in 0..4 {
+                history.change(&alice, "").set("pump", "rate", seed * 10 + rate).append().unwrap();
+            }
+            history.close().unwrap();
+        }
+        storage.files()
+    });
+    let last = lives[0].keys().rfind(|name| name.starts_with("segment-")).unwrap();
+    let mut mixed = lives[0].clone();
+    mixed.insert(last.clone(), lives[1][last].clone());
+    let opened = flow_history_replay::Log::open(Arc::new(MemoryStorage::with_files(mixed)));
+    assert!(opened.is_err(), "the last segment of another life continues this one");
+}
+
 /// The name of a file without how it ends: a segment has one ending while it is raw and another once it is sealed.
 fn stem(name: &str) -> &str {
     name.strip_suffix(".raw").or_else(|| name.strip_suffix(".sealed")).unwrap_or(name)

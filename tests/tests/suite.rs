@@ -31,6 +31,7 @@ mod derived; //       checkpoints and the catalog cost time when missing, nothin
 mod undo; //          what undo, redo, revert and restore do, and what stands in their way
 mod undo_invariants; // what undo promises of every flow: I1 to I7, I11, I13
 mod undo_policies; // who may undo what, and who may see it
+mod processes; //     kills, locks, masks, full disks, readers beside a writer
 mod syncs; //         no acknowledgement before its sync
 mod frugality; //     an idle history costs a descriptor and little memory
 mod architecture; //  the sources keep the rules of the house
@@ -38,3 +39,5 @@ mod sealed; //        sealed, a history is what it was raw, and its indexes say 
 mod questions; //     what is answered without whole flows is what whole flows say
 mod golden; //        the format does not drift
 mod mistakes; //      the tests are tested
+mod promises; //      the tests that the documents name are there
+mod compatibility; // what was written once opens for ever, and what is newer is refused

@@ -131,8 +131,8 @@ impl Writer {
         building.led = Some(Arc::clone(&taken.group));
         drop(building);
 
-        if let Err(forked) = self.check_process() {
-            self.fail(taken, forked);
+        if let Err(failure) = self.check_process().and_then(|()| self.check_lock()) {
+            self.fail(taken, failure);
             return;
         }
         if mistake::is_made("a version is published before its sync") {
@@ -156,6 +156,17 @@ impl Writer {
             Ok(())
         } else {
             Err(Failure::Forked { opened_by: self.process })
+        }
+    }
+
+    /// Whoever lost the lock must not write: another writer may have taken the one that is there now.
+    pub(super) fn check_lock(&self) -> Result<(), Failure> {
+        match &*self.lock.lock() {
+            Some(lock) if !lock.is_held() => {
+                let cause = format!("the lock file of {} was deleted or replaced", self.place.display());
+                Err(Failure::Poisoned { cause })
+            }
+            _ => Ok(()),
         }
     }
 

@@ -238,7 +238,10 @@ impl Writer {
         if let Some(poison) = &self.building.lock().poison {
             return Err(poison.to_error());
         }
-        if self.lock.lock().is_none() { Err(Error::Closed) } else { Ok(()) }
+        if self.lock.lock().is_none() {
+            return Err(Error::Closed);
+        }
+        self.check_lock().map_err(|lost| lost.to_error())
     }
 
     /// Notes that a segment was sealed, and what it takes now.
@@ -287,8 +290,10 @@ impl Writer {
             return Err(forked.to_error());
         }
         let flushed = self.flush();
+        let lost = self.check_lock().err();
+        let flushed = flushed.and_then(|()| lost.as_ref().map_or(Ok(()), |lost| Err(lost.to_error())));
         let building = self.building.lock();
-        let poisoned = building.poison.is_some();
+        let poisoned = building.poison.is_some() || lost.is_some();
         let (seq, chain, log_time) = building.open.beginning;
         let (durable, reason, dirty) = (building.durable, building.reason, building.dirty);
         drop(building);
