@@ -75,7 +75,7 @@ const MISTAKES: [(&str, &str); 30] = [
     ),
     (
         "pages that changed are taken from an earlier checkpoint",
-        "derived::what_is_derived_may_be_deleted_in_any_combination",
+        "engine_model::under_a_hostile_tuning_every_version_is_the_models",
     ),
     ("the identity of a backup comes first", "crash::while_a_backup_is_made"),
     ("a sync asks the system for nothing", "syncs::no_append_is_acknowledged_before_its_sync"),
