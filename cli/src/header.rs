@@ -143,6 +143,7 @@ fn parts(mark: &Mark) -> (Option<u64>, Option<&str>) {
             (Some(version.0), None)
         }
         Mark::Pruned { oldest, .. } => (Some(oldest.0), None),
+        Mark::Succeeded { place, version, .. } => (Some(version.0), Some(place)),
         Mark::Label { name, version } => (Some(version.0), Some(name)),
         Mark::CheckIn { instance, version } => (Some(version.0), Some(instance)),
         Mark::Unlabel { name } => (None, Some(name)),
@@ -160,7 +161,7 @@ pub(crate) fn mark_in_words(mark: &Mark) -> String {
         words.push_str(&first_line(text));
     }
     if let Some(version) = version {
-        let up_to = if matches!(mark, Mark::Pruned { .. }) { "up to" } else { "=" };
+        let up_to = if matches!(mark, Mark::Pruned { .. } | Mark::Succeeded { .. }) { "up to" } else { "=" };
         words.push_str(&format!(" {up_to} version {version}"));
     }
     words

@@ -1,7 +1,7 @@
 //! The background threads of the process: one for what must be quick, one for what may take its time. Each begins with the
 //! first work for it, and ends with the last close.
 
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -80,6 +80,8 @@ pub(crate) struct Background {
     own: Arc<(Mutex<Own>, Condvar)>,
     /// The process whose threads they are: a child that was forked has none.
     process: u32,
+    /// Whether there are threads; otherwise callers do the work, in the order in which it was asked for.
+    threads: bool,
 }
 
 #[derive(Default)]
@@ -87,14 +89,34 @@ struct Own {
     waiting: usize,
     /// Nothing new is taken on; what is due is still done.
     ending: bool,
+    /// What callers are to do, where there are no threads.
+    by_callers: VecDeque<Box<dyn FnOnce() + Send>>,
+    /// Whether a caller is doing it.
+    at_work: bool,
 }
 
 impl Background {
-    pub(crate) fn new() -> Self {
-        for (pool, _) in &*LANES {
+    pub(crate) fn new(threads: bool) -> Self {
+        for (pool, _) in LANES.iter().filter(|_| threads) {
             pool.lock().users += 1;
         }
-        Self { own: Arc::default(), process: std::process::id() }
+        Self { own: Arc::default(), process: std::process::id(), threads }
+    }
+
+    /// Does what was asked for, where there are no threads. To be called with no lock held.
+    pub(crate) fn do_own(&self) {
+        if self.threads || std::mem::replace(&mut self.own.0.lock().at_work, true) {
+            return;
+        }
+        loop {
+            let mut own = self.own.0.lock();
+            let Some(work) = own.by_callers.pop_front() else {
+                own.at_work = false;
+                return;
+            };
+            drop(own);
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        }
     }
 
     /// Does this at a time, or soon after, unless the history is closed before; says whether it was taken on.
@@ -104,6 +126,12 @@ impl Background {
             let mut held = own.0.lock();
             if held.ending {
                 return false;
+            }
+            if !self.threads {
+                if due <= Instant::now() {
+                    held.by_callers.push_back(Box::new(work));
+                }
+                return true;
             }
             held.waiting += 1;
         }
@@ -145,6 +173,7 @@ impl Background {
 
     /// Takes on nothing new, forgets what is not due yet, and waits until the rest is done.
     pub(crate) fn finish(&self) {
+        self.do_own();
         self.own.0.lock().ending = true;
         self.forget(Instant::now());
         let (own, changed) = &*self.own;
@@ -182,7 +211,7 @@ impl Drop for Done {
 impl Drop for Background {
     fn drop(&mut self) {
         self.finish();
-        for (pool, changed) in &*LANES {
+        for (pool, changed) in LANES.iter().filter(|_| self.threads) {
             pool.lock().users -= 1;
             changed.notify_all();
         }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use flow_history_flow::mistake;
 use flow_history_replay::{CLOSING_BYTES, FileName, FlowVersionId, Identity, Log, LogError, Seq, What};
 
 use crate::files::Files;
@@ -89,6 +90,10 @@ fn copy(
     }
     to.create_directory().map_err(|source| Error::io("create the directory", to.place(), 0, source))?;
 
+    if mistake::is_made("the identity of a backup comes first") {
+        let log = files.log()?;
+        replace_file(&**to, &FileName::Identity.to_string(), &log.identity().encode()).map_err(failed_at)?;
+    }
     let mut tries = 0;
     let mut backup = loop {
         tries += 1;

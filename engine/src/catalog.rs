@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use flow_history_flow::mistake;
 use flow_history_replay::{FileName, Log, Seq, State, read_up_to};
 use redb::{Database, ReadableDatabase, StorageBackend, TableDefinition};
 
@@ -145,6 +146,9 @@ pub(crate) fn watermark(storage: &Arc<dyn Storage>, history: [u8; 16]) -> Waterm
     // redb reads what others wrote; whatever it makes of a damaged file, a host must not go down with it.
     let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| read_watermark(backend, history)));
     match read {
+        Ok(Ok(Some(_))) if mistake::is_made("a catalog that is ahead of the log is passed over") => {
+            Watermark::Unknown
+        }
         Ok(Ok(Some(seq))) => Watermark::At(seq),
         _ => Watermark::Unknown,
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flow_history_checkpoint::{About, Basis, encode, encode_after};
+use flow_history_flow::mistake;
 use flow_history_replay::{FileName, Seq, State};
 
 use crate::catalog;
@@ -100,7 +101,9 @@ fn write_checkpoint(storage: &Arc<dyn Storage>, state: &State, basis: Seq) -> Re
     let about = About { history: state.history.0, sequence: state.seq.0, chain: state.chain.0 };
     let bytes = match basis_for(storage, state, basis) {
         // What was touched since is not known here: pages are made, and shared where they come out the same.
-        Some(basis) => encode_after(&state.flow, &about, &aside, &basis, |_| true),
+        Some(basis) => encode_after(&state.flow, &about, &aside, &basis, |_| {
+            !mistake::is_made("pages that changed are taken from an earlier checkpoint")
+        }),
         None => encode(&state.flow, &about, &aside),
     };
     let bytes = bytes.map_err(|error| derived(error.to_string()))?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use flow_history_flow::mistake;
 use flow_history_replay::{FileName, Source};
 
 use crate::open_files;
@@ -57,8 +58,9 @@ impl FileStorage {
         #[cfg(unix)]
         {
             use std::os::unix::fs::OpenOptionsExt;
-            let flags =
-                rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC;
+            let follow = mistake::is_made("a link in place of a file is followed");
+            let no_follow = if follow { rustix::fs::OFlags::empty() } else { rustix::fs::OFlags::NOFOLLOW };
+            let flags = no_follow | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC;
             options.custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
             options.mode(if self.group_read { 0o640 } else { 0o600 });
         }
@@ -196,6 +198,9 @@ impl Storage for FileStorage {
 
     fn sync(&self, file: &str) -> io::Result<()> {
         // On Linux this is fdatasync, on macOS F_FULLFSYNC: the standard library sees to it.
+        if mistake::is_made("a sync asks the system for nothing") {
+            return Ok(());
+        }
         self.with_file(file, File::sync_data)
     }
 
@@ -222,10 +227,21 @@ impl Storage for FileStorage {
     }
 
     fn lock(&self) -> Result<Box<dyn Lock>, LockError> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
         let name = FileName::Lock.to_string();
-        let mut file = self.open_plain(&name, &mut options).map_err(LockError::Io)?;
+        let opened = |created| {
+            let mut options = OpenOptions::new();
+            self.open_plain(&name, options.read(true).write(true).create_new(created))
+        };
+        let mut file = match opened(true) {
+            // Where the process's mask took the owner's own rights away, nobody could ever open it again.
+            Ok(created) => {
+                let mode = if self.group_read { 0o640 } else { 0o600 };
+                self.set_mode(&self.path(&name), mode).map(|()| created)
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => opened(false),
+            Err(error) => Err(error),
+        }
+        .map_err(LockError::Io)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -241,7 +257,8 @@ impl Storage for FileStorage {
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()));
         told.map_err(LockError::Io)?;
-        Ok(Box::new(FileLock { file, process: std::process::id() }))
+        let path = self.path(&name);
+        Ok(Box::new(FileLock { file, path, process: std::process::id() }))
     }
 }
 
@@ -255,10 +272,22 @@ impl Drop for FileStorage {
 /// writer lock a new one while the second still waits on the old.
 struct FileLock {
     file: File,
+    path: PathBuf,
     process: u32,
 }
 
-impl Lock for FileLock {}
+impl Lock for FileLock {
+    #[cfg(unix)]
+    fn is_held(&self) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        match (self.file.metadata(), fs::symlink_metadata(&self.path)) {
+            (Ok(held), Ok(named)) => (held.dev(), held.ino()) == (named.dev(), named.ino()),
+            (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => false,
+            // Nothing is known; that it cannot be looked at is no reason to write no more.
+            _ => true,
+        }
+    }
+}
 
 impl Drop for FileLock {
     fn drop(&mut self) {

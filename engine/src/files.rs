@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flow_history_checkpoint::{Checkpoint, CheckpointError, Page, ReadAt, Turns};
-use flow_history_flow::{Component, Flow, Slot};
+use flow_history_flow::{Component, Flow, Slot, mistake};
 use flow_history_replay::{
     Chain, Ending, Entry, FileName, Folded, IDENTITY_BYTES, Log, LogError, LogIndex, Loose, Pushed, Replay,
     Seq, Source, State, What, read_up_to,
@@ -329,7 +329,9 @@ impl Files {
             return None;
         }
         let chain = Chain(header.chain);
-        agrees(chain).then_some((checkpoint, chain))
+        let believed =
+            agrees(chain) || mistake::is_made("a checkpoint of another line of the history is believed");
+        believed.then_some((checkpoint, chain))
     }
 
     /// The flow of a version from a checkpoint before it: on two threads, one of which reads the entries between while the
@@ -581,7 +583,10 @@ impl Files {
                     return Ok((replay.into_state(), ending));
                 }
                 // The file is whole and of this history, and the log does not reach it.
-                Err(LogError::Damaged(damage)) if damage.what == What::LogIsShorter => {
+                Err(LogError::Damaged(damage))
+                    if damage.what == What::LogIsShorter
+                        && !mistake::is_made("a checkpoint that is ahead of the log is passed over") =>
+                {
                     return Err(LogError::Damaged(damage));
                 }
                 Err(LogError::Damaged(_)) if checkpoint.is_some() => {}

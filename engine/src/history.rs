@@ -25,6 +25,7 @@ use crate::stamper::Stamper;
 use crate::stats::{Stats, sizes};
 use crate::storage::Storage;
 use crate::subscription::Subscription;
+use crate::succession::{Predecessor, predecessor_of};
 use crate::telemetry::{self, Phase};
 use crate::undo::{self, Applied, LeftBehind, Part, Plan, Proposal, Scope, Without};
 use crate::vault::{self, Vault};
@@ -55,6 +56,10 @@ struct Shared {
     declaring: Mutex<()>,
     authorizer: Option<Arc<dyn Authorizer>>,
     vault: Arc<Vault>,
+    /// Where what it succeeded is, where the host says so.
+    predecessor_storage: Option<Arc<dyn Storage>>,
+    /// What it succeeded, once it was asked.
+    predecessor: Mutex<Option<Option<Arc<Predecessor>>>>,
     role: Role,
 }
 
@@ -126,6 +131,7 @@ impl History {
         if files.log()?.segments().iter().rev().skip(1).any(|segment| segment.sealed.is_none()) {
             // What a process that was killed left raw is sealed now.
             writer.seal_soon();
+            writer.background().do_own();
         }
         let read = Arc::clone(&files);
         writer.when_state_is_lost(move || recovery::read_end(&read, None).map(|end| end.state));
@@ -136,6 +142,8 @@ impl History {
             declaring: Mutex::default(),
             authorizer: options.authorizer.clone(),
             vault: Arc::new(Vault::new(options.vault_keys.clone())),
+            predecessor_storage: options.predecessor.clone(),
+            predecessor: Mutex::default(),
             role: Role::Writer(writer),
         };
         Self { shared: Arc::new(shared) }.with_running()
@@ -153,6 +161,8 @@ impl History {
             declaring: Mutex::default(),
             authorizer: options.authorizer.clone(),
             vault: Arc::new(Vault::new(options.vault_keys.clone())),
+            predecessor_storage: options.predecessor.clone(),
+            predecessor: Mutex::default(),
             role,
         };
         Self { shared: Arc::new(shared) }.with_running()
@@ -161,7 +171,7 @@ impl History {
     /// Publishes the version that a mark said runs.
     fn with_running(self) -> Result<Self, Error> {
         if let Some(seq) = self.last_head().marks.running {
-            match self.find(seq) {
+            match self.find_kept(At::Number(seq)) {
                 Ok(id) => self.shared.running.publish(id),
                 // Nothing that runs is ever pruned; should it be gone all the same, that is no reason not to open.
                 Err(Error::Pruned { .. }) => {}
@@ -402,7 +412,10 @@ impl History {
         if seq > head.id.seq() {
             return Err(Error::UnknownVersion { asked: seq, head: head.id.seq() });
         }
-        self.check_kept(seq)?;
+        if let Err(pruned) = self.check_kept(seq) {
+            let Some(predecessor) = self.predecessor()? else { return Err(pruned) };
+            return if predecessor.id_at(seq)? == Some(id) { Ok(seq) } else { Err(Error::Foreign { id }) };
+        }
         self.flush_buffered()?;
         let files = self.files();
         let chain = files.read(|log| log.chain_at(seq))?;
@@ -418,9 +431,18 @@ impl History {
     /// [`Error::UnknownVersion`], [`Error::UnknownLabel`], [`Error::BeforeFirst`] and [`Error::Foreign`] say what there
     /// is instead.
     pub fn find(&self, at: impl Into<At>) -> Result<FlowVersionId, Error> {
+        let at = at.into();
+        match self.find_kept(at.clone()) {
+            Err(Error::Pruned { oldest }) => self.find_before(at, oldest),
+            found => found,
+        }
+    }
+
+    /// As [`History::find`], where the version is not one of the predecessor's.
+    fn find_kept(&self, at: At) -> Result<FlowVersionId, Error> {
         let head = self.fresh_head()?;
         let newest = head.id.seq();
-        let seq = match at.into() {
+        let seq = match at {
             At::Id(id) => return self.resolve(id).map(|_| id),
             At::Head => return Ok(head.id),
             At::Number(seq) => seq,
@@ -463,6 +485,45 @@ impl History {
     /// Those of [`History::find`]; [`Error::Damaged`] and [`Error::Io`].
     pub fn at(&self, at: impl Into<At>) -> Result<View, Error> {
         let at = at.into();
+        match self.at_kept(at.clone()) {
+            Err(Error::Pruned { oldest }) => {
+                let id = self.find_before(at, oldest)?;
+                self.predecessor()?.ok_or(Error::Pruned { oldest })?.view(id)
+            }
+            found => found,
+        }
+    }
+
+    /// A version that the predecessor has.
+    fn find_before(&self, at: At, oldest: Seq) -> Result<FlowVersionId, Error> {
+        let Some(predecessor) = self.predecessor()? else { return Err(Error::Pruned { oldest }) };
+        let head = self.fresh_head()?;
+        let seq = match at {
+            At::Id(id) => return self.resolve(id).map(|_| id),
+            At::Head => return Ok(head.id),
+            At::Number(seq) => seq,
+            At::Back(back) => Seq(head.id.seq().0.saturating_sub(back)),
+            At::Label(label) => {
+                head.marks.labels.get(label.as_str()).copied().ok_or(Error::Pruned { oldest })?
+            }
+            At::Time(time) => predecessor.seq_at_time(time.millis)?,
+        };
+        predecessor.id_at(seq)?.ok_or(Error::Pruned { oldest })
+    }
+
+    /// What this history succeeded.
+    fn predecessor(&self) -> Result<Option<Arc<Predecessor>>, Error> {
+        let mut held = self.shared.predecessor.lock();
+        if let Some(known) = &*held {
+            return Ok(known.clone());
+        }
+        let given = self.shared.predecessor_storage.as_ref();
+        let found = predecessor_of(self.files(), given)?.map(Arc::new);
+        *held = Some(found.clone());
+        Ok(found)
+    }
+
+    fn at_kept(&self, at: At) -> Result<View, Error> {
         if let Some(view) = self.kept_view(&at)? {
             return Ok(view);
         }
@@ -474,7 +535,7 @@ impl History {
                 seq
             }
             At::Id(id) if id == head.id => id.seq(),
-            other => self.find(other)?.seq(),
+            other => self.find_kept(other)?.seq(),
         };
         if asked == head.id.seq() {
             // Whoever appends meanwhile may have moved it on; then it is read like any other.

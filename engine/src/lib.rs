@@ -64,6 +64,7 @@ mod undo; //           undo, redo, revert, restore: plan, apply, finish
 mod seen; //           what somebody may see of a version
 mod reader; //         a whole history as somebody may see it
 mod verify; //         reading everything
+mod succession; // a history that goes on where another is damaged
 mod prune; //          what is old goes, where nothing needs it
 mod backup; //         a copy of a history that somebody writes
 mod stats; //          a history in numbers

@@ -18,6 +18,7 @@ pub struct Options {
     pub(crate) must_exist: bool,
     pub(crate) authorizer: Option<Arc<dyn Authorizer>>,
     pub(crate) vault_keys: Option<Arc<dyn VaultKeys>>,
+    pub(crate) predecessor: Option<Arc<dyn Storage>>,
     group_read: bool,
 }
 
@@ -30,6 +31,7 @@ impl Default for Options {
             must_exist: false,
             authorizer: None,
             vault_keys: None,
+            predecessor: None,
             group_read: false,
         }
     }
@@ -78,6 +80,12 @@ impl Options {
         self
     }
 
+    /// Looks for what the history succeeded here, and not where it was then.
+    pub fn predecessor(mut self, storage: Arc<dyn Storage>) -> Self {
+        self.predecessor = Some(storage);
+        self
+    }
+
     /// Makes new files readable for the group: 0640 and 0750 instead of 0600 and 0700.
     pub fn group_read(mut self, group_read: bool) -> Self {
         self.group_read = group_read;
@@ -90,8 +98,12 @@ impl Options {
     /// [`Error::Locked`] where another handle writes it; [`Error::NotAHistory`], [`Error::Unsupported`],
     /// [`Error::Damaged`] and [`Error::Io`]. Nothing is created, changed or shortened by trying.
     pub fn open(self, dir: impl AsRef<Path>) -> Result<History, Error> {
-        let storage = FileStorage::new(dir).group_read(self.group_read);
+        let storage = self.file_storage(dir.as_ref());
         self.open_storage(Arc::new(storage))
+    }
+
+    pub(crate) fn file_storage(&self, dir: &Path) -> FileStorage {
+        FileStorage::new(dir).group_read(self.group_read)
     }
 
     /// Opens the history in a directory to read, whether or not somebody writes it. Never creates anything.

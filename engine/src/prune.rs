@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flow_history_flow::{ComponentId, Operation, Slot};
+use flow_history_flow::{ComponentId, Operation, Slot, mistake};
 use flow_history_replay::{
     Author, BaseHeader, Body, FileName, FlowVersionId, Header, Intent, Log, LogError, Mark, Replay, Seq,
     State, What, Whole, encode_base, is_same_state,
@@ -135,6 +135,9 @@ impl History {
         kept_names.add_flow(&state.flow, oldest);
         dropped_names.0.retain(|id, _| kept_names.lacks(id));
         set_aside(files, &dropped_names);
+        if mistake::is_made("what is pruned goes before the identity says so") {
+            remove_what_went(files, number, oldest)?;
+        }
         let mark = Mark::Pruned { oldest, chain: state.chain };
         let header = Header::new(Arc::new(author.clone()), Intent::Mark, writer.clock().now());
         let draft = Draft::of(header, Body::Mark(mark));
@@ -193,6 +196,9 @@ fn told_by_the_log(files: &Files, oldest: Seq) -> Result<(Whole, Named), Error> 
         }
         let state = replay.into_state();
         removed.retain(|slot, _| state.flow.component_in(*slot).is_none());
+        if mistake::is_made("a base forgets what was removed") {
+            removed.clear();
+        }
         Ok(((state, removed), named))
     })
 }
@@ -222,7 +228,7 @@ fn boundary(log: &Log, asked: Seq) -> Option<(u64, Seq)> {
     log.segments().iter().skip(1).rev().find_map(begins)
 }
 
-fn write_base(
+pub(crate) fn write_base(
     files: &Files,
     (state, removed): (&State, &BTreeMap<Slot, ComponentId>),
     number: u64,

@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use flow_history_flow::mistake;
 use flow_history_replay::{FileName, Log, Sealing, verify_sealed};
 
 use crate::Error;
@@ -32,6 +33,9 @@ fn seal(files: &Files, log: &Log, index: usize, how: &Sealing) -> Result<u64, Er
     let sealed = FileName::SealedSegment(segment.header.number).to_string();
     let failed = |failed| Error::of_storage(&files.place, failed);
     let bytes = flow_history_replay::seal(log, index, how).map_err(|error| files.log_error(error))?;
+    if mistake::is_made("a raw segment goes before the sealed one is there") {
+        let _ = storage.remove(&raw);
+    }
     // ORDER: what was written is read back and compared with the chain before it takes anything's place, and the name is
     // durable before the raw file, the only other copy, goes.
     replace_checked(storage, &sealed, &bytes, failed, |aside| {
@@ -39,7 +43,10 @@ fn seal(files: &Files, log: &Log, index: usize, how: &Sealing) -> Result<u64, Er
     })?;
     // The log as it was listed names a file that goes.
     files.forget_log();
-    storage.remove(&raw).map_err(Failed::write("remove", &raw, 0)).map_err(failed)?;
+    match storage.remove(&raw) {
+        Err(_) if mistake::is_made("a raw segment goes before the sealed one is there") => {}
+        removed => removed.map_err(Failed::write("remove", &raw, 0)).map_err(failed)?,
+    }
     Ok(bytes.len() as u64)
 }
 
@@ -82,6 +89,8 @@ fn seal_full(files: &Files, writer: &Writer) -> Result<(), Error> {
 /// Seals the first raw segment that is not the last; says whether there was one.
 fn seal_next(files: &Files, writer: &Writer) -> Result<bool, Error> {
     let _alone = writer.upkeep.lock();
+    // Whoever lost the lock has no business with the files.
+    writer.check_holds_lock()?;
     let log = files.log()?;
     let before_last = log.segments().len().saturating_sub(1);
     let full =

@@ -30,6 +30,9 @@ pub struct Tuning {
     pub seal_bytes_min: u64,
     /// How long after the last append a frame that only vouches is written.
     pub vouch_after: Duration,
+    /// Whether what can wait is done by the background threads of the process. Otherwise whoever appends does it before the
+    /// call returns, which takes longer and is in the same order every time; what is due later is then never done.
+    pub background: bool,
 }
 
 impl Default for Tuning {
@@ -47,6 +50,7 @@ impl Default for Tuning {
             seal: true,
             seal_bytes_min: 4 << 10,
             vouch_after: Duration::from_secs(1),
+            background: true,
         }
     }
 }

@@ -48,6 +48,8 @@ mod sequence; //   which components really stand elsewhere
 mod difference; // what changed between two flows, for a person
 mod facet; //      which fields are configuration, layout, runtime, ...
 mod hash; //       state hashes
+#[doc(hidden)]
+pub mod mistake; // mistakes made on purpose, to try the tests with
 
 pub use crate::apply::Inverse;
 pub use crate::assembly::Assembly;

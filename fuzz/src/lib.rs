@@ -1,8 +1,14 @@
 //! What hostile bytes are fed to: each target takes bytes, and must return, whatever they are.
 //!
-//! The targets are plain functions, so that a corpus is replayed by `cargo run -p flow-history-fuzz -- FILE...` with
-//! nothing but Rust. Drivers for coverage-guided fuzzers, which need a C++ compiler, are not here yet.
+//! The targets are plain functions. `fuzz_targets` has a driver of libFuzzer for each, for `cargo fuzz`; a corpus is replayed
+//! by an ordinary test, and files by `cargo run -p flow-history-fuzz -- FILE...`, with nothing but Rust.
 
-mod targets; // bytes as a segment, a checkpoint, a document
+mod forging; // bytes made into files whose checksums match
+mod reading; // reading whatever is there
+mod targets; // what bytes are fed to
+mod working; // bytes as what a host does
 
-pub use crate::targets::{TARGETS, Target};
+pub use crate::targets::{
+    DOCUMENT, TARGETS, Target, checkpoint, directory, document, frame, payload, sealed, segment,
+};
+pub use crate::working::{crashes, operations};

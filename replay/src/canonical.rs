@@ -251,6 +251,7 @@ enum MarkBytes<'b> {
     Custom { name: &'b str, data: &'b [u8] },
     Pruned { oldest: u64, chain: [u8; 32] },
     Shredded([u8; 16]),
+    Succeeded { predecessor: [u8; 16], place: &'b str, version: u64, chain: [u8; 32] },
 }
 
 /// One token of a value.

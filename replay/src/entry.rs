@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use flow_history_flow::{Operation, Slot};
 
-use crate::{Author, Beneath, Chain, FlowVersionId, Seq, Timestamp};
+use crate::{Author, Beneath, Chain, FlowVersionId, HistoryId, Seq, Timestamp};
 
 /// What is recorded: who did what, when and why. Never changed once it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -251,6 +251,18 @@ pub enum Mark {
         /// The name of its sealed file.
         secret: [u8; 16],
     },
+    /// The history goes on where another one, that was damaged, can be trusted no further. Everything up to that version
+    /// is read from there.
+    Succeeded {
+        /// The history that was damaged.
+        predecessor: HistoryId,
+        /// Where its files were.
+        place: Arc<str>,
+        /// The newest of its versions that can be trusted.
+        version: Seq,
+        /// The hash chain there.
+        chain: Chain,
+    },
     /// Something that only the host understands.
     Custom {
         /// What the host calls it.
@@ -278,6 +290,7 @@ impl Mark {
             Mark::Freeze => "freeze",
             Mark::Pruned { .. } => "pruned",
             Mark::Shredded { .. } => "shredded",
+            Mark::Succeeded { .. } => "succeeded",
             Mark::Custom { name, .. } => name,
         }
     }

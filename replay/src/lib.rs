@@ -43,6 +43,7 @@ mod sealed; //     a segment compressed and indexed
 mod base; //       what a pruned log begins with
 mod log; //        all segments of a history, in order
 mod extent; //     how far the files of a log reach up to an entry
+mod salvage; //     what can still be read of a damaged log
 mod log_index; //  which entries touched what, and one entry at a time
 mod keys; //       idempotency keys that are remembered
 mod stacks; //     what undo and redo would take next

@@ -134,6 +134,11 @@ impl Replay {
             match walk.next_frame()? {
                 // What the state holds already is skipped: whole frames by their header.
                 Some((frame, _)) if frame.last_seq() < self.state.seq => {}
+                // Inside of a frame nothing but its place says that an entry follows the state.
+                Some((frame, _)) if self.state.seq.next().is_some_and(|next| frame.first_seq > next) => {
+                    let offset = walk.offset();
+                    return Err(self.damaged(offset, What::Sequence));
+                }
                 Some((frame, payload)) => self.frame = self.skip_known(frame, payload)?,
                 None if self.segment + 1 < self.log.segments().len() => {
                     self.segment += 1;

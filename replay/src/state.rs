@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use flow_history_flow::{CHANGE_OPERATIONS_MAX, Flow, Inverse, Misfit, Operation, Reason, Slot};
+use flow_history_flow::{CHANGE_OPERATIONS_MAX, Flow, Inverse, Misfit, Operation, Reason, Slot, mistake};
 
 use crate::canonical::{EncodeError, EntryEncoder};
 use crate::stacks::Tops;
@@ -391,6 +391,9 @@ impl State {
             .map_err(PushError::Encode)?;
         push.check(encoder.written(bytes))?;
         pushed.before.marks = Some(std::mem::replace(&mut self.marks, marks));
+        if mistake::is_made("a mark takes away what could be done again") {
+            self.stacks.flow.redo = None;
+        }
         Ok(())
     }
 

@@ -16,19 +16,29 @@ mod gene; //       operations by chance, made to fit a flow
 mod model; //      a history as a plain list of flows
 mod faulty; //     a storage that counts, and fails when told to
 mod trickle; //    a storage that does as little as it may
-mod sim_disk; //   a disk that loses power
+mod disk; //       what lies on a disk, and what is left of it when the power goes
+mod sim_disk; //   the disk as a storage that keeps account of every step
+mod workload; //   what a host does to a history on such a disk
+mod oracle; //     what must be true of whatever a crash leaves
+mod power_cut; //  cutting the power after every step
 mod log_files; //  whether two directories hold the same log
+mod overlay; //    files of which one is another
 mod skip; //       what could not be tried here
 
 pub use crate::chance::Chance;
 pub use crate::clock::SeededClock;
+pub use crate::disk::{Disk, Fate, Files, Outcome, Step};
 pub use crate::faulty::{Call, Fault, Faulty};
 pub use crate::gene::{Gene, random_value};
 pub use crate::log_files::is_same_log;
 pub use crate::model::{Line, Model, slots_of};
-pub use crate::sim_disk::{Disk, SimDisk, Step};
+pub use crate::oracle::{Said, check_crash, check_log};
+pub use crate::overlay::Overlay;
+pub use crate::power_cut::{Cuts, Sweep, Tally};
+pub use crate::sim_disk::SimDisk;
 pub use crate::skip::skip;
 pub use crate::trickle::Trickle;
+pub use crate::workload::{Act, Settings, Truth, Worker, work};
 
 /// How many times as much is tried: 1, or 20 where the variable `FLOW_HISTORY_NIGHTLY` is `1`.
 #[must_use]

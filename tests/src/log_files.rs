@@ -2,16 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use flow_history_replay::FileName;
+use flow_history_replay::{FileName, Identity};
 
 /// Whether the log in one set of files is, file by file, that in another that it became: nothing changed, cut, added or
-/// gone, but that raw segments may have been sealed meanwhile. What is derived, made ready or written aside is not looked
-/// at.
+/// gone, but that raw segments may have been sealed meanwhile, and that what was pruned may be gone. What is derived, made
+/// ready or written aside is not looked at.
 #[must_use]
 pub fn is_same_log(before: &BTreeMap<String, Vec<u8>>, after: &BTreeMap<String, Vec<u8>>) -> bool {
     let log = |files: &BTreeMap<String, Vec<u8>>| -> BTreeMap<FileName, Vec<u8>> {
-        let of_log = |name: &FileName| {
-            matches!(name, FileName::Identity | FileName::RawSegment(_) | FileName::SealedSegment(_))
+        let identity = files.get("history").and_then(|bytes| Identity::decode(bytes).ok());
+        let first = identity.map_or(0, |identity| identity.first_segment);
+        let of_log = |name: &FileName| match name {
+            FileName::Identity => true,
+            FileName::RawSegment(number) | FileName::SealedSegment(number) => *number >= first,
+            FileName::Base(number) => *number == first,
+            _ => false,
         };
         let parsed = files.iter().filter_map(|(name, bytes)| Some((FileName::parse(name)?, bytes.clone())));
         parsed.filter(|(name, _)| of_log(name)).collect()

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
@@ -15,7 +15,7 @@ const CRATES: [&str; 9] =
     ["flow", "replay", "checkpoint", "engine", "formats", "cli", "tests", "benches", "fuzz"];
 
 /// Every Rust source of the repository, by its path from the root.
-fn sources() -> BTreeMap<String, String> {
+pub(crate) fn sources() -> BTreeMap<String, String> {
     let mut sources = BTreeMap::new();
     let mut pending: Vec<PathBuf> =
         CRATES.iter().map(|name| root().join(name)).chain([root().join("fuzz")]).collect();

@@ -143,7 +143,14 @@ fn a_checkpoint_of_another_line_of_the_same_history_is_passed_over() {
     let copy = MemoryStorage::with_files(storage.files());
     let go_on = |storage: &MemoryStorage, factor: u64| {
         let history = open(storage);
-        for rate in 2..=6_000 {
+        // What every later entry sets again would hide where a flow came from.
+        history
+            .change(&alice, "")
+            .set("pump-1", "rate", factor * 2)
+            .set("pump-1", "line", factor)
+            .append()
+            .unwrap();
+        for rate in 3..=6_000 {
             history.change(&alice, "").set("pump-1", "rate", factor * rate).append().unwrap();
         }
         history.close().unwrap();
@@ -155,11 +162,25 @@ fn a_checkpoint_of_another_line_of_the_same_history_is_passed_over() {
     let foreign: BTreeMap<_, _> =
         copy.files().into_iter().filter(|(name, _)| name.starts_with("checkpoint-")).collect();
     assert!(!foreign.is_empty());
+    // Its own are gone, so that none is nearer.
+    mixed.retain(|name, _| !name.starts_with("checkpoint-"));
     mixed.extend(foreign);
-    let history = Options::new().open_storage_read_only(Arc::new(MemoryStorage::with_files(mixed))).unwrap();
+    let open_mixed = || {
+        let storage = Arc::new(MemoryStorage::with_files(mixed.clone()));
+        Options::new().open_storage_read_only(storage).unwrap()
+    };
+    let history = open_mixed();
     for version in [2_u64, 2_600, 5_999, 6_000] {
         let view = history.at(version).unwrap();
         assert_eq!(view.component("pump-1").unwrap().unwrap().get("rate"), Some(&version.into()));
+        // The whole flow, by whoever has read nothing yet.
+        let flow = open_mixed().at(version).unwrap().to_flow().unwrap();
+        let pump = flow.component("pump-1").unwrap();
+        assert_eq!(
+            (pump.get("rate"), pump.get("line")),
+            (Some(&version.into()), Some(&1.into())),
+            "{version}"
+        );
     }
     history.verify().unwrap();
 }

@@ -14,8 +14,14 @@ use flow_history::{
 };
 use flow_history_tests::{Call, Fault, Faulty, SeededClock, Trickle};
 
-const ENOSPC: i32 = 28;
 const EIO: i32 = 5;
+const EMFILE: i32 = 24;
+const EFBIG: i32 = 27;
+const ENOSPC: i32 = 28;
+const EROFS: i32 = 30;
+const EDQUOT: i32 = 122;
+/// Those that say that there is no room.
+const FULL: [i32; 3] = [ENOSPC, EDQUOT, EFBIG];
 
 fn tiny() -> Tuning {
     let mut tuning = Tuning::hostile();
@@ -70,6 +76,19 @@ impl Told {
             }
         }
         self.check(history, "while it goes on");
+    }
+
+    /// As [`Told::append`], where what is there may not be readable.
+    fn append_unseen(&mut self, history: &History, at: usize) {
+        let component = part(at);
+        match history.change(&Author::user("alice"), "").add(component.clone()).append() {
+            Ok(id) => {
+                let mut flow = self.flow();
+                flow.apply(&Operation::add(component)).unwrap();
+                self.flows.push((id, flow));
+            }
+            Err(error) => self.refused.push((at, error)),
+        }
     }
 
     fn check(&self, history: &History, when: &str) {
@@ -147,7 +166,7 @@ fn check(call: Call, errno: i32, half: bool) {
             assert!(told.refused.len() <= 1, "{when}: one fault refused {:?}", told.refused);
             assert!(told.flows.len() + 1 >= ENTRIES, "{when}");
             for (_, error) in &told.refused {
-                let expected = if errno == ENOSPC { Advice::FreeSpace } else { Advice::SeeTheSystem };
+                let expected = if FULL.contains(&errno) { Advice::FreeSpace } else { Advice::SeeTheSystem };
                 assert_eq!(error.advice(), expected, "{when}: {error}");
             }
         }
@@ -164,24 +183,78 @@ fn check(call: Call, errno: i32, half: bool) {
 
 #[test]
 fn a_failed_write_refuses_one_entry_and_the_handle_goes_on() {
-    for (errno, half) in [(ENOSPC, false), (EIO, false), (ENOSPC, true), (EIO, true)] {
-        check(Call::Write, errno, half);
+    for errno in [EIO, ENOSPC, EDQUOT, EFBIG, EROFS, EMFILE] {
+        check(Call::Write, errno, false);
     }
+    check(Call::Write, ENOSPC, true);
+    check(Call::Write, EIO, true);
 }
 
 #[test]
 fn a_failed_creation_rename_or_removal_refuses_one_entry_and_the_handle_goes_on() {
     for call in [Call::Create, Call::Rename, Call::Remove, Call::SetLength] {
-        check(call, ENOSPC, false);
-        check(call, EIO, false);
+        for errno in [EIO, ENOSPC, EDQUOT, EROFS, EMFILE] {
+            check(call, errno, false);
+        }
     }
 }
 
 #[test]
 fn a_failed_sync_poisons_for_good() {
+    const EINTR: i32 = 4;
     for call in [Call::Sync, Call::SyncDirectory] {
-        check(call, EIO, false);
-        check(call, ENOSPC, false);
+        // Whatever the system says: a sync that was interrupted is one of which nothing is known.
+        for errno in [EIO, ENOSPC, EDQUOT, EINTR, EROFS] {
+            check(call, errno, false);
+        }
+    }
+}
+
+/// From some call on, every call of a kind fails: nothing that was acknowledged is lost, nothing else is there, and once
+/// the system works again so does the history.
+#[test]
+fn what_fails_from_some_moment_on_loses_nothing_that_was_acknowledged() {
+    let calls = Call::CHANGING.into_iter().chain([Call::Read]);
+    for call in calls.filter(|call| *call != Call::CreateDirectory) {
+        let counting = Faulty::new(Arc::new(MemoryStorage::new()));
+        work(&counting, &mut Told::default()).unwrap();
+        let (most, mut struck, mut refused) = (counting.count(call), 0, 0);
+        let step = if call == Call::Read { 7 } else { 1 };
+        for number in (1..=most).step_by(step) {
+            for errno in [EIO, ENOSPC] {
+                let memory = MemoryStorage::new();
+                let faulty = Faulty::new(Arc::new(memory.clone()));
+                faulty.plan(Some(Fault { call, number, errno, half: false, forever: true }));
+                let mut told = Told::default();
+                let when = format!("{call:?} fails with {errno} from {number} of {most} on");
+                let mut history = None;
+                for at in 0..ENTRIES {
+                    history = history.or_else(|| open(faulty.clone(), 1).ok());
+                    match &history {
+                        // What cannot be read cannot be looked at either.
+                        Some(history) if call != Call::Read => told.append(history, at),
+                        Some(history) => told.append_unseen(history, at),
+                        None => break,
+                    }
+                }
+                refused += told.refused.len();
+                if let Some(history) = history {
+                    let _ = history.close();
+                }
+                struck += usize::from(!faulty.struck().is_empty());
+                faulty.plan(None);
+                let files = memory.files();
+                if told.flows.is_empty() && !files.contains_key("history") {
+                    // It was never made; now it can be.
+                    open(MemoryStorage::with_files(files), 9)
+                        .unwrap_or_else(|error| panic!("{when}: {error}"));
+                    continue;
+                }
+                check_afterwards(MemoryStorage::with_files(files), &told, &when);
+            }
+        }
+        eprintln!("{call:?} from some call on: {struck} struck, {refused} entries refused");
+        assert!(struck > 0, "{call:?}: no fault struck: the test is blind");
     }
 }
 
@@ -236,5 +309,41 @@ fn short_and_interrupted_calls_are_no_failures() {
         told.check(&read, "read bit by bit");
         read.verify().unwrap();
         check_afterwards(MemoryStorage::with_files(memory.files()), &told, "written bit by bit");
+    }
+}
+
+/// Everything that writes and reads, one byte a call and every second call interrupted.
+#[test]
+fn everything_works_at_one_byte_a_call() {
+    let mut tuning = Tuning::hostile();
+    tuning.background = false;
+    tuning.checkpoint_entries = 40;
+    let open = |memory: &MemoryStorage, seed: u64| {
+        let options = History::options().tuning(tuning.clone()).clock(SeededClock::new(seed));
+        options.open_storage(Arc::new(Trickle::new(memory.clone(), 1))).unwrap()
+    };
+    let (memory, alice, mut told) = (MemoryStorage::new(), Author::user("alice"), Told::default());
+    let history = open(&memory, 1);
+    (0..60).for_each(|at| told.append(&history, at % 3 + 8 * at));
+    let undone = history.undo(flow_history::Scope::Flow, &alice).unwrap();
+    history.redo(flow_history::Scope::Flow, &alice).unwrap();
+    assert!(memory.files().keys().any(|name| name.ends_with(".sealed")));
+    assert!(memory.files().keys().any(|name| name.starts_with("checkpoint-")));
+    let pruned = history.prune(&alice, 20, &flow_history::LiveStamps::GiveUp).unwrap();
+    assert!(pruned.entries > 0);
+    told.flows.retain(|(id, _)| id.seq() >= pruned.oldest.seq());
+    let copy = MemoryStorage::new();
+    let to: Arc<dyn Storage> = Arc::new(Trickle::new(copy.clone(), 1));
+    let backup = history.backup_to(&to).unwrap();
+    assert!(backup.version.seq() > undone.version.seq());
+    history.close().unwrap();
+    for memory in [memory, copy] {
+        let read =
+            History::options().open_storage_read_only(Arc::new(Trickle::new(memory.clone(), 1))).unwrap();
+        told.check(&read, "read byte by byte");
+        read.verify().unwrap();
+        let history = open(&memory, 2);
+        history.change(&alice, "").add(part(999)).append().unwrap();
+        history.close().unwrap();
     }
 }

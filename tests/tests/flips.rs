@@ -402,6 +402,126 @@ fn where_a_history_was_not_closed_only_its_newest_entry_can_be_taken_for_torn() 
     tally.finish("flips in a history that was not closed");
 }
 
+/// The log of an earlier moment of a history beside what was derived from it later.
+fn check_log_behind(derived: &str) {
+    let storage = MemoryStorage::new();
+    let mut tuning = Tuning::hostile();
+    tuning.background = false;
+    let open = |storage: &MemoryStorage| {
+        let options = History::options().tuning(tuning.clone()).clock(SeededClock::new(11));
+        options.open_storage(Arc::new(storage.clone()))
+    };
+    let alice = Author::user("alice");
+    let fill = |history: &History, count: u64| {
+        for rate in 0..count {
+            history.change(&alice, "").set("pump", "rate", rate).append().unwrap();
+        }
+    };
+    let history = open(&storage).unwrap();
+    history.change(&alice, "").add(Component::new("pump", "processor")).append().unwrap();
+    fill(&history, 4);
+    history.close().unwrap();
+    let earlier = storage.files();
+    let history = open(&storage).unwrap();
+    fill(&history, 40);
+    history.close().unwrap();
+    let mut files = earlier;
+    let later: Files = storage.files().into_iter().filter(|(name, _)| name.starts_with(derived)).collect();
+    assert!(!later.is_empty());
+    files.extend(later);
+    let storage = MemoryStorage::with_files(files);
+    let error = open(&storage).map(|history| history.version()).unwrap_err();
+    let Error::Damaged { damage, .. } = &error else { panic!("{error}") };
+    assert_eq!(damage.what, flow_history_replay::What::LogIsShorter, "{error}");
+    if derived == "checkpoint-" {
+        let read = History::options().open_storage_read_only(Arc::new(storage));
+        assert!(matches!(read, Err(Error::Damaged { .. })), "{:?}", read.map(|history| history.version()));
+    }
+}
+
+#[test]
+fn a_log_that_is_behind_its_checkpoint_is_damage() {
+    check_log_behind("checkpoint-");
+}
+
+#[test]
+fn a_log_that_is_behind_its_catalog_is_damage() {
+    check_log_behind("catalog");
+}
+
+/// Two lives of a history after one crash begin a segment of the same number, at the same entry, with the same chain.
+#[test]
+fn a_frame_of_another_life_of_its_file_is_no_frame() {
+    let (truth, ..) = made_and_not_closed();
+    let alice = Author::user("alice");
+    let lives: Vec<Files> = [21, 22]
+        .map(|seed| {
+            let mut tuning = Tuning::hostile();
+            tuning.vouch_after = Duration::from_secs(3_600);
+            tuning.derive_from_bytes = u64::MAX;
+            let storage = MemoryStorage::with_files(truth.files.clone());
+            let options = History::options().tuning(tuning).clock(SeededClock::new(seed));
+            let history = options.open_storage(Arc::new(storage.clone())).unwrap();
+            for rate in 0..6 {
+                history.change(&alice, "").set("pump", "rate", rate).append().unwrap();
+            }
+            storage.files()
+        })
+        .into();
+    let name = lives[0].keys().rfind(|name| name.starts_with("segment-")).unwrap();
+    let (one, other) = (&lives[0][name], &lives[1][name]);
+    let end = one.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    let starts: Vec<usize> = (512..end).step_by(8).filter(|at| one[*at..].starts_with(b"FhFr")).collect();
+    assert_eq!(starts.len(), 6);
+    for (count, at) in starts.iter().enumerate().skip(1) {
+        // A crash that lost the last frames of one life, where the file still holds those of the other.
+        let mut mixed = one.clone();
+        mixed[*at..].copy_from_slice(&other[*at..]);
+        let mut files = lives[0].clone();
+        files.insert(name.clone(), mixed);
+        files.retain(|name, _| !name.starts_with("pool-"));
+        let history = History::options().open_storage_read_only(Arc::new(MemoryStorage::with_files(files)));
+        let history = history.unwrap_or_else(|error| panic!("{count} frames: {error}"));
+        // The mark that says that there was a crash, and so many changes.
+        assert_eq!(history.version().seq().0, truth.versions.len() as u64 + count as u64, "{count} frames");
+        history.verify().unwrap();
+    }
+}
+
+/// Two copies of a history went on, each its own way; a segment of one stands between those of the other.
+#[test]
+fn segments_of_two_lives_of_a_history_are_no_log() {
+    let storage = MemoryStorage::new();
+    let alice = Author::user("alice");
+    let open = |storage: &MemoryStorage, seed: u64| {
+        let mut tuning = Tuning::hostile();
+        tuning.derive_from_bytes = u64::MAX;
+        tuning.background = false;
+        let options = History::options().tuning(tuning).clock(SeededClock::new(seed));
+        options.open_storage(Arc::new(storage.clone())).unwrap()
+    };
+    let history = open(&storage, 1);
+    history.change(&alice, "").add(Component::new("pump", "processor")).append().unwrap();
+    history.close().unwrap();
+    let lives = [2_u64, 3].map(|seed| {
+        let storage = MemoryStorage::with_files(storage.files());
+        // Each life is closed twice, so that it has two segments of its own.
+        for _ in 0..2 {
+            let history = open(&storage, seed);
+            for rate in 0..4 {
+                history.change(&alice, "").set("pump", "rate", seed * 10 + rate).append().unwrap();
+            }
+            history.close().unwrap();
+        }
+        storage.files()
+    });
+    let last = lives[0].keys().rfind(|name| name.starts_with("segment-")).unwrap();
+    let mut mixed = lives[0].clone();
+    mixed.insert(last.clone(), lives[1][last].clone());
+    let opened = flow_history_replay::Log::open(Arc::new(MemoryStorage::with_files(mixed)));
+    assert!(opened.is_err(), "the last segment of another life continues this one");
+}
+
 /// The name of a file without how it ends: a segment has one ending while it is raw and another once it is sealed.
 fn stem(name: &str) -> &str {
     name.strip_suffix(".raw").or_else(|| name.strip_suffix(".sealed")).unwrap_or(name)

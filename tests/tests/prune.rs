@@ -340,7 +340,7 @@ fn a_power_cut_in_the_middle_of_pruning_leaves_all_of_it_or_what_was_to_be_kept(
             assert_eq!(bases, usize::from(begins != Seq::ZERO), "what is left over is removed");
             images += 1;
             *if begins == Seq::ZERO { &mut whole } else { &mut pruned } += 1;
-            if image.pending() == 0 {
+            if !image.is_pending() {
                 break;
             }
         }

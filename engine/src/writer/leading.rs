@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use flow_history_flow::mistake;
 use flow_history_replay::{Entry, FrameKind, SegmentReason, Seq};
 use parking_lot::MutexGuard;
 
@@ -53,6 +54,7 @@ impl Writer {
             if std::mem::take(&mut self.building.lock().unattended) {
                 self.lead_in_background();
             }
+            self.background.do_own();
         }
     }
 
@@ -72,6 +74,7 @@ impl Writer {
                 writer.lead_until_empty();
             }
         });
+        self.background.do_own();
     }
 
     pub(super) fn flush_in_background(&self, after: Duration) {
@@ -126,9 +129,12 @@ impl Writer {
         building.led = Some(Arc::clone(&taken.group));
         drop(building);
 
-        if let Err(forked) = self.check_process() {
-            self.fail(taken, forked);
+        if let Err(failure) = self.check_process().and_then(|()| self.check_lock()) {
+            self.fail(taken, failure);
             return;
+        }
+        if mistake::is_made("a version is published before its sync") {
+            self.published.publish(taken.head.id);
         }
         let written = self.write(&mut taken, synced);
         let outcome = match written {
@@ -148,6 +154,17 @@ impl Writer {
             Ok(())
         } else {
             Err(Failure::Forked { opened_by: self.process })
+        }
+    }
+
+    /// Whoever lost the lock must not write: another writer may have taken the one that is there now.
+    pub(super) fn check_lock(&self) -> Result<(), Failure> {
+        match &*self.lock.lock() {
+            Some(lock) if !lock.is_held() => {
+                let cause = format!("the lock file of {} was deleted or replaced", self.place.display());
+                Err(Failure::Poisoned { cause })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -236,7 +253,7 @@ impl Writer {
         let errno = failed.source.raw_os_error();
         let message = failed.source.to_string();
         let path = self.place.join(&failed.file);
-        if failed.sync {
+        if failed.sync && !mistake::is_made("a failed sync is tried again") {
             return Failure::Poisoned {
                 cause: format!("cannot {} {}: {message}", failed.operation, path.display()),
             };

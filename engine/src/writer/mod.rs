@@ -171,7 +171,7 @@ impl Writer {
             on_segment_full: OnceLock::new(),
             on_closed: OnceLock::new(),
             read_back: OnceLock::new(),
-            background: Background::new(),
+            background: Background::new(tuning.background),
             upkeep: ReentrantMutex::new(()),
             vouching: AtomicBool::new(false),
             lock: Mutex::new(Some(start.lock)),

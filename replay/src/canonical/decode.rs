@@ -16,7 +16,7 @@ use super::{
 use crate::log_index::Before;
 use crate::stacks::{Beneath, Tops, units_back};
 use crate::token::{self, Refs};
-use crate::{Author, Body, Chain, Header, Mark, Request, Seq, Timestamp};
+use crate::{Author, Body, Chain, Header, HistoryId, Mark, Request, Seq, Timestamp};
 
 /// Stands in a header until its author is known.
 static NOBODY: LazyLock<Arc<Author>> = LazyLock::new(|| Arc::new(Author::system("")));
@@ -222,6 +222,12 @@ fn decode_mark(mark: MarkBytes<'_>) -> Mark {
         MarkBytes::Freeze => Mark::Freeze,
         MarkBytes::Pruned { oldest, chain } => Mark::Pruned { oldest: Seq(oldest), chain: Chain(chain) },
         MarkBytes::Shredded(secret) => Mark::Shredded { secret },
+        MarkBytes::Succeeded { predecessor, place, version, chain } => Mark::Succeeded {
+            predecessor: HistoryId(predecessor),
+            place: place.into(),
+            version: Seq(version),
+            chain: Chain(chain),
+        },
         MarkBytes::Custom { name, data } => Mark::Custom { name: name.into(), data: data.into() },
     }
 }

@@ -222,6 +222,12 @@ impl EntryEncoder {
             Mark::Freeze => MarkBytes::Freeze,
             Mark::Pruned { oldest, chain } => MarkBytes::Pruned { oldest: oldest.0, chain: chain.0 },
             Mark::Shredded { secret } => MarkBytes::Shredded(*secret),
+            Mark::Succeeded { predecessor, place, version, chain } => MarkBytes::Succeeded {
+                predecessor: predecessor.0,
+                place: text("place", place)?,
+                version: version.0,
+                chain: chain.0,
+            },
             Mark::Custom { name, data } => MarkBytes::Custom { name: text("mark's name", name)?, data },
         };
         put(bytes, &mark)

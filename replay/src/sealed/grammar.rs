@@ -255,6 +255,12 @@ pub(crate) fn mark<P: Passage>(p: &mut P) -> Result<(), Broken> {
             p.integer(Ints::MarkInt)?;
             p.fixed(32, Texts::Fixed)
         }
+        14 => {
+            p.fixed(16, Texts::Fixed)?;
+            p.text(Ints::MarkBytes, Texts::Mark)?;
+            p.integer(Ints::MarkInt)?;
+            p.fixed(32, Texts::Fixed)
+        }
         _ => unknown("a mark is of no known kind"),
     }
 }

@@ -1,0 +1,163 @@
+//! Goal: files of every kind that were written once open in every later version of the library, and files of a newer
+//! format are refused with nothing touched; a newer checkpoint is passed over.
+//!
+//! Method: a history with sealed segments, a base, a checkpoint of layout 1 and a raw segment lies in
+//! `data/golden-sealed-0` beside a list of its versions. `golden` does the same for raw segments, and makes its bytes
+//! again; what is compressed need not come out the same from another version of zstd.
+//! `FLOW_HISTORY_REGENERATE=golden-sealed-0` writes it anew, until a version of the library is released.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flow_history::{At, Author, Component, Error, History, LiveStamps, Mark, MemoryStorage, Scope, Tuning};
+use flow_history_tests::{Files, SeededClock};
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/golden-sealed-0")
+}
+
+fn options() -> flow_history::Options {
+    let mut tuning = Tuning::hostile();
+    tuning.background = false;
+    tuning.segment_bytes_first = 2 << 10;
+    tuning.segment_bytes_max = 2 << 10;
+    History::options().tuning(tuning).clock(SeededClock::new(16))
+}
+
+fn make() -> Files {
+    let storage = MemoryStorage::new();
+    let history = options().open_storage(Arc::new(storage.clone())).unwrap();
+    let alice = Author::user("alice").named("Alice Ä.");
+    for at in 0..60_u64 {
+        let id = format!("pump-{}", at % 7);
+        let change = history.change(&alice, "a change").session("session-1").attribute("ticket", "OPS-7");
+        let change = match at {
+            0..7 => change.add(Component::new(id.as_str(), "processor").field("rate", at)),
+            _ if at % 13 == 0 => change.set(id.as_str(), "text", "long ".repeat(90)),
+            _ => change.set(id.as_str(), "rate", at),
+        };
+        change.append().unwrap();
+        match at {
+            20 => {
+                history.undo(Scope::Flow, &alice).unwrap();
+                history.redo(Scope::Flow, &alice).unwrap();
+            }
+            50 => drop(history.label(&alice, "released", At::Back(3)).unwrap()),
+            _ => {}
+        }
+    }
+    history.mark(&alice, Mark::Freeze).unwrap();
+    history.prune(&Author::operator("olga"), 25, &LiveStamps::GiveUp).unwrap();
+    history.close().unwrap();
+    let history = options().open_storage(Arc::new(storage.clone())).unwrap();
+    history.change(&alice, "after closing").remove("pump-1").append().unwrap();
+    // As a kill leaves it: the last segment is raw.
+    let mut files = storage.files();
+    files.retain(|name, _| !name.starts_with("pool-") && !name.starts_with("catalog") && name != "lock");
+    files
+}
+
+fn versions(history: &History) -> String {
+    let mut text = String::new();
+    let oldest = history.log().next().unwrap().unwrap().entry.seq.0 - 1;
+    for seq in oldest..=history.version().seq().0 {
+        let view = history.at(seq).unwrap();
+        let flow = view.to_flow().unwrap();
+        writeln!(text, "{seq} {} {} {}", view.version(), flow.state_hash(), flow.len()).unwrap();
+    }
+    for (label, seq) in history.labels().unwrap() {
+        writeln!(text, "label {label} {seq}").unwrap();
+    }
+    text
+}
+
+fn golden() -> (Files, String) {
+    if std::env::var("FLOW_HISTORY_REGENERATE").as_deref() == Ok("golden-sealed-0") {
+        static ONCE: std::sync::Once = std::sync::Once::new();
+        ONCE.call_once(|| {
+            let files = make();
+            let _ = std::fs::remove_dir_all(directory());
+            std::fs::create_dir_all(directory()).unwrap();
+            let storage = MemoryStorage::with_files(files.clone());
+            let history = History::options().open_storage_read_only(Arc::new(storage)).unwrap();
+            std::fs::write(directory().join("versions.txt"), versions(&history)).unwrap();
+            for (name, bytes) in files {
+                std::fs::write(directory().join(name), bytes).unwrap();
+            }
+        });
+    }
+    let mut files = Files::new();
+    for entry in std::fs::read_dir(directory()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        files.insert(name, std::fs::read(path).unwrap());
+    }
+    let versions = String::from_utf8(files.remove("versions.txt").unwrap()).unwrap();
+    (files, versions)
+}
+
+#[test]
+fn sealed_segments_a_base_and_a_checkpoint_that_were_written_once_open_for_ever() {
+    let (files, expected) = golden();
+    for kind in ["history", "base-", "checkpoint-", ".sealed", ".raw"] {
+        assert!(files.keys().any(|name| name.contains(kind)), "{kind}: {:?}", files.keys());
+    }
+    let storage = MemoryStorage::with_files(files.clone());
+    let history = History::options().open_storage_read_only(Arc::new(storage.clone())).unwrap();
+    assert_eq!(versions(&history), expected);
+    let verified = history.verify().unwrap();
+    assert!(verified.checkpoints > 0, "no checkpoint is read: {:?}", verified.warnings);
+    assert!(storage.files() == files, "reading changed the files");
+    // And it can be gone on with.
+    let history = History::options().open_storage(Arc::new(storage.clone())).unwrap();
+    let before = history.version();
+    history.change(&Author::user("later"), "").set("pump-2", "rate", "later").append().unwrap();
+    assert_eq!(history.at(before).unwrap().version(), before);
+    history.close().unwrap();
+    History::options().open_storage_read_only(Arc::new(storage)).unwrap().verify().unwrap();
+}
+
+/// CRC-32 as in zlib, bit by bit: the suite is no home of crc32fast.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |sum, byte| {
+        (0..8).fold(
+            sum ^ u32::from(*byte),
+            |sum, _| if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 },
+        )
+    })
+}
+
+#[test]
+fn a_newer_format_of_any_file_is_refused_and_nothing_is_touched() {
+    let (files, expected) = golden();
+    let mut tried = 0;
+    for (name, bytes) in &files {
+        let is_checkpoint = name.starts_with("checkpoint-");
+        let mut newer = bytes.clone();
+        let at = 8;
+        newer[at] += 1;
+        let sum_at = match name.as_str() {
+            "history" => 68,
+            _ if is_checkpoint => 132,
+            _ => 508,
+        };
+        let sum = crc32(&newer[..sum_at]);
+        newer[sum_at..sum_at + 4].copy_from_slice(&sum.to_le_bytes());
+        let mut files = files.clone();
+        files.insert(name.clone(), newer);
+        let storage = MemoryStorage::with_files(files.clone());
+        let read = History::options().open_storage_read_only(Arc::new(storage.clone()));
+        if is_checkpoint {
+            assert_eq!(versions(&read.unwrap()), expected, "{name}");
+        } else {
+            let read = read.map(|history| history.version());
+            assert!(matches!(read, Err(Error::Unsupported { found: 1, max: 0, .. })), "{name}: {read:?}");
+            let written = options().open_storage(Arc::new(storage.clone())).map(|history| history.version());
+            assert!(matches!(written, Err(Error::Unsupported { .. })), "{name}: {written:?}");
+        }
+        assert!(storage.files() == files, "{name}: something was changed");
+        tried += 1;
+    }
+    assert!(tried >= 5);
+}

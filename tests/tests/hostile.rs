@@ -1,0 +1,511 @@
+//! Goal: hostile files get a typed error or are read as what they are: no panic, no abort, no endless loop, never more
+//! memory than 64 MiB and twice the file, and time that grows with the file and no faster.
+//!
+//! Method: a binary of its own, whose allocator refuses what is over the bound, which would abort it. Frames and entries
+//! are forged with every checksum and the hash chain made to match, so that what is behind those is reached. Tables 6.1 to
+//! 6.4 of the study of reliability; flips, cuts and splices without matching checksums are the modules `flips` and
+//! `every_bit` of the suite, forged checkpoints and sealed segments the tests of those packages.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "this is a test"
+)]
+
+use std::alloc::System;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use cap::Cap;
+use flow_history::{Author, Component, Error, History, MemoryStorage, Source, Tuning};
+use flow_history_replay::{
+    Chain, FRAME_HEADER_BYTES, FrameKind, SEGMENT_HEADER_BYTES, SegmentHeader, Seq, What, encode_frame,
+};
+use flow_history_tests::{Chance, Files, SeededClock};
+
+#[global_allocator]
+static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
+
+/// One case at a time: the bound is the process's.
+static ALONE: Mutex<()> = Mutex::new(());
+const BOUND: usize = 64 << 20;
+
+/// Memory is bounded while this is there, and time is measured.
+struct Bounded {
+    what: String,
+    began: Instant,
+    bytes: usize,
+    _alone: MutexGuard<'static, ()>,
+}
+
+fn bounded(what: &str, file_bytes: usize) -> Bounded {
+    let alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    flow_history::forget_cached();
+    ALLOCATOR.set_limit(ALLOCATOR.allocated() + BOUND + 2 * file_bytes).unwrap();
+    Bounded { what: what.to_owned(), began: Instant::now(), bytes: file_bytes, _alone: alone }
+}
+
+impl Drop for Bounded {
+    fn drop(&mut self) {
+        ALLOCATOR.set_limit(usize::MAX).unwrap();
+        let took = self.began.elapsed();
+        // A second for each MiB, and two for the machine to be busy with something else.
+        let most = Duration::from_secs(2 + (self.bytes >> 20) as u64);
+        if !std::thread::panicking() {
+            assert!(took <= most, "{}: {took:?} for {} bytes", self.what, self.bytes);
+        }
+    }
+}
+
+const SEGMENT: &str = "segment-0000000001.raw";
+
+/// A sound history of a few entries that was closed, raw.
+fn sound() -> Files {
+    let mut tuning = Tuning::hostile();
+    tuning.seal = false;
+    tuning.background = false;
+    tuning.derive_from_bytes = u64::MAX;
+    tuning.segment_bytes_first = 64 << 10;
+    let storage = MemoryStorage::new();
+    let history = History::options()
+        .tuning(tuning)
+        .clock(SeededClock::new(1))
+        .open_storage(Arc::new(storage.clone()))
+        .unwrap();
+    let alice = Author::user("alice");
+    history.change(&alice, "add").add(Component::new("pump", "processor").field("rate", 1)).append().unwrap();
+    history.change(&alice, "set").set("pump", "rate", 2.5).append().unwrap();
+    history.change(&alice, "text").set("pump", "text", "a text").append().unwrap();
+    history.label(&alice, "label", 2).unwrap();
+    history.close().unwrap();
+    storage.files()
+}
+
+/// A frame of a segment, taken apart.
+#[derive(Clone)]
+struct Frame {
+    kind: FrameKind,
+    entries: u32,
+    first_seq: u64,
+    synced_seq: u64,
+    chain: Chain,
+    payload: Vec<u8>,
+}
+
+/// A raw segment, taken apart, to be put together with matching checksums.
+#[derive(Clone)]
+struct Forged {
+    header: SegmentHeader,
+    frames: Vec<Frame>,
+}
+
+impl Forged {
+    fn of(files: &Files) -> Self {
+        let bytes = &files[SEGMENT];
+        let header = SegmentHeader::decode(bytes, 1).unwrap();
+        let (mut frames, mut at) = (Vec::new(), SEGMENT_HEADER_BYTES);
+        while bytes.get(at..at + 4) == Some(b"FhFr") {
+            let number = |from: usize, count: usize| {
+                bytes[at + from..at + from + count]
+                    .iter()
+                    .rev()
+                    .fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte))
+            };
+            let length = usize::try_from(number(12, 4)).unwrap();
+            let kind =
+                [FrameKind::Entries, FrameKind::Vouch, FrameKind::Closed][usize::from(bytes[at + 4]) - 1];
+            frames.push(Frame {
+                kind,
+                entries: u32::try_from(number(8, 4)).unwrap(),
+                first_seq: number(16, 8),
+                synced_seq: number(24, 8),
+                chain: Chain(bytes[at + 32..at + 64].try_into().unwrap()),
+                payload: bytes[at + FRAME_HEADER_BYTES..at + FRAME_HEADER_BYTES + length].to_vec(),
+            });
+            at += (FRAME_HEADER_BYTES + length).next_multiple_of(8);
+        }
+        Self { header, frames }
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.header.encode();
+        for frame in &self.frames {
+            let mut made = vec![0; FRAME_HEADER_BYTES];
+            made.extend(&frame.payload);
+            let about = (frame.kind, frame.entries, Seq(frame.first_seq));
+            encode_frame(
+                &mut made,
+                about,
+                Seq(frame.synced_seq),
+                &frame.chain,
+                &self.header,
+                bytes.len() as u64,
+            );
+            bytes.extend(made);
+        }
+        bytes
+    }
+
+    /// The hash chain of every frame from this one on as its entries have it.
+    fn chained(mut self, from: usize) -> Self {
+        let mut chain = if from == 0 { self.header.chain } else { self.frames[from - 1].chain };
+        for frame in &mut self.frames[from..] {
+            let mut at = 0;
+            while let Some(length) = frame.payload.get(at..at + 4) {
+                let length = u32::from_le_bytes(length.try_into().unwrap()) as usize;
+                let Some(entry) =
+                    frame.payload.get(at + 4..at + 4 + length).filter(|entry| !entry.is_empty())
+                else {
+                    break;
+                };
+                chain = chain.after(entry);
+                at += 4 + length;
+            }
+            frame.chain = chain;
+        }
+        self
+    }
+}
+
+/// What comes of opening a history and reading all of it.
+#[derive(Clone, PartialEq, Debug)]
+enum Came {
+    Damaged(What),
+    Unsupported,
+    Other(String),
+    Opened(u64),
+}
+
+fn look(what: &str, files: &Files) -> Came {
+    let bytes = files.values().map(Vec::len).sum();
+    let storage = MemoryStorage::with_files(files.clone());
+    let _bounded = bounded(what, bytes);
+    let look = || -> Result<u64, Error> {
+        let history = History::options().open_storage_read_only(Arc::new(storage.clone()))?;
+        let verified = history.verify()?;
+        let newest = history.version().seq().0;
+        for seq in (0..=newest).take(64) {
+            history.at(seq)?.to_flow()?;
+        }
+        for line in history.log() {
+            line?;
+        }
+        assert_eq!(verified.head, history.version(), "{what}");
+        Ok(newest)
+    };
+    let looked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(look));
+    match looked.unwrap_or_else(|_| panic!("{what}: a panic")) {
+        Ok(newest) => Came::Opened(newest),
+        Err(Error::Damaged { damage, .. }) => Came::Damaged(damage.what),
+        Err(Error::Unsupported { .. }) => Came::Unsupported,
+        Err(error) => Came::Other(error.to_string()),
+    }
+}
+
+fn forged(what: &str, forged: &Forged) -> Came {
+    let mut files = sound();
+    files.insert(SEGMENT.to_owned(), forged.to_bytes());
+    look(what, &files)
+}
+
+fn is_damaged(came: &Came) -> bool {
+    matches!(came, Came::Damaged(_))
+}
+
+#[test]
+fn forged_frames_are_damage() {
+    let truth = Forged::of(&sound());
+    assert_eq!(forged("the truth", &truth), Came::Opened(4));
+    assert_eq!(truth.frames.len(), 5, "four entries and the frame that closes");
+    let check = |what: &str, forge: &dyn Fn(&mut Forged)| {
+        let mut made = truth.clone();
+        forge(&mut made);
+        let came = forged(what, &made);
+        assert!(is_damaged(&came), "{what}: {came:?}");
+    };
+    for seq in [0, 1, 3, 4, 5, 1 << 48, u64::MAX - 1, u64::MAX] {
+        check(&format!("sequence number {seq}"), &|forged| forged.frames[1].first_seq = seq);
+    }
+    for entries in [0, 2, 1 << 20, (1 << 20) + 1, u32::MAX] {
+        check(&format!("{entries} entries"), &|forged| forged.frames[1].entries = entries);
+    }
+    for synced in [2, 9, u64::MAX] {
+        check(&format!("durable up to {synced}"), &|forged| forged.frames[1].synced_seq = synced);
+    }
+    check("another chain", &|forged| forged.frames[1].chain = Chain([7; 32]));
+    check("a frame twice", &|forged| forged.frames.insert(2, forged.frames[1].clone()));
+    check("a frame less", &|forged| drop(forged.frames.remove(1)));
+    check("two frames swapped", &|forged| forged.frames.swap(1, 2));
+    check("no payload", &|forged| forged.frames[1].payload.clear());
+    check("entries in the frame that closes", &|forged| forged.frames[4].entries = 1);
+    check("a payload behind the frame that closes", &|forged| forged.frames[4].payload = vec![1; 100]);
+    for length in [0, 5, 1 << 20, u32::MAX] {
+        check(&format!("an entry of {length} bytes"), &|forged| {
+            forged.frames[1].payload[..4].copy_from_slice(&length.to_le_bytes());
+        });
+    }
+}
+
+#[test]
+fn what_looks_like_a_frame_inside_of_an_entry_is_none() {
+    // The whole segment, as a value of a component of itself.
+    let inner = Forged::of(&sound()).to_bytes();
+    let mut tuning = Tuning::hostile();
+    tuning.derive_from_bytes = u64::MAX;
+    tuning.background = false;
+    let storage = MemoryStorage::new();
+    let options = History::options().tuning(tuning).clock(SeededClock::new(1));
+    let history = options.open_storage(Arc::new(storage.clone())).unwrap();
+    let alice = Author::user("alice");
+    let nested = Component::new("pump", "processor").field("inner", flow_history::Value::Bytes(inner.into()));
+    history.change(&alice, "").add(nested).append().unwrap();
+    let mut files = storage.files();
+    files.retain(|name, _| !name.starts_with("pool-"));
+    let name = files.keys().rfind(|name| name.starts_with("segment-")).unwrap().clone();
+    // The entry is torn: nothing in it vouches for anything.
+    files.get_mut(&name).unwrap()[SEGMENT_HEADER_BYTES + 30] ^= 1;
+    assert_eq!(look("nested", &files), Came::Opened(0));
+}
+
+/// Every byte of every entry is every other byte, with all sums and the chain as they must be.
+#[test]
+fn whatever_an_entry_says_it_is_an_error_or_can_be_read() {
+    let truth = Forged::of(&sound());
+    let (mut tried, mut opened) = (0, 0);
+    let bound = bounded("entries", 1 << 20);
+    drop(bound);
+    for frame in 0..4 {
+        for at in 4..truth.frames[frame].payload.len() {
+            for byte in (0..=255_u8).step_by(if flow_history_tests::is_nightly() { 1 } else { 3 }) {
+                let mut made = truth.clone();
+                made.frames[frame].payload[at] = byte;
+                let came = forged(&format!("frame {frame}, byte {at} is {byte}"), &made.chained(frame));
+                assert!(!matches!(came, Came::Other(_)), "frame {frame}, byte {at} is {byte}: {came:?}");
+                opened += usize::from(matches!(came, Came::Opened(_)));
+                tried += 1;
+            }
+        }
+    }
+    eprintln!("entries: {tried} tried, {opened} are entries too");
+    assert!(opened > 100 && opened < tried, "{opened} of {tried}");
+}
+
+/// Lengths that no file of this size can have, in front of every byte of an entry.
+#[test]
+fn lengths_beyond_the_file_cost_nothing() {
+    let truth = Forged::of(&sound());
+    let huge: [&[u8]; 5] = [
+        &[0xfd, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+        &[0xfd, 0, 0, 0, 0, 0, 1, 0, 0],
+        &[0xfc, 0xff, 0xff, 0xff, 0x7f],
+        &[0xfb, 0xff, 0xff],
+        &[0xfe; 17],
+    ];
+    for frame in 0..4 {
+        for at in 4..truth.frames[frame].payload.len() {
+            for (which, length) in huge.iter().enumerate() {
+                for replaced in [0, 1] {
+                    let mut made = truth.clone();
+                    let payload = &mut made.frames[frame].payload;
+                    payload.splice(at..at + replaced, length.iter().copied());
+                    let entry = u32::try_from(payload.len() - 4).unwrap();
+                    payload[..4].copy_from_slice(&entry.to_le_bytes());
+                    let what = format!("frame {frame}, length {which} at {at}");
+                    let came = forged(&what, &made.chained(frame));
+                    assert!(!matches!(came, Came::Other(_)), "{what}: {came:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn tails_of_any_kind_and_size_are_read_in_linear_time() {
+    let mut chance = Chance::new(1);
+    // Not closed: what follows may be torn.
+    let mut open = Forged::of(&sound());
+    open.frames.pop();
+    let sound = sound();
+    let check = |what: &str, tail: Vec<u8>, expected: &dyn Fn(&Came) -> bool| {
+        let mut files = sound.clone();
+        let identity = files.get_mut("history").unwrap();
+        // As before the close, so that the log need not reach the last entry.
+        identity[56..64].fill(0);
+        let sum = crc32(&identity[..68]);
+        identity[68..].copy_from_slice(&sum.to_le_bytes());
+        files.insert(SEGMENT.to_owned(), [open.to_bytes(), tail].concat());
+        let came = look(what, &files);
+        assert!(expected(&came), "{what}: {came:?}");
+    };
+    let opened = |came: &Came| *came == Came::Opened(4);
+    for mib in [1, 16, 64] {
+        check(&format!("{mib} MiB of zeros"), vec![0; mib << 20], &opened);
+    }
+    check("200 bytes of zeros", vec![0; 200], &opened);
+    let garbage: Vec<u8> = (0..8 << 20).map(|_| chance.bits().to_le_bytes()[0]).collect();
+    check("8 MiB of garbage", garbage, &opened);
+    check("8 MiB of magic", b"FhFr\0\0\0\0".repeat(1 << 20), &opened);
+    // Headers that match their checksums, and each claims the rest of the file: summing them all takes quadratic time.
+    for mib in [1_usize, 4] {
+        let bytes = mib << 20;
+        let begin = open.to_bytes().len();
+        let mut tail = vec![0; 8];
+        while tail.len() + 80 < bytes {
+            let mut made = vec![0; bytes - tail.len() - 8];
+            let payload = made.len() - FRAME_HEADER_BYTES;
+            if tail.len() > 8 {
+                // Only the header is made; what is summed here is short.
+                made.truncate(FRAME_HEADER_BYTES);
+            }
+            let at = (begin + tail.len()) as u64;
+            forge_header(&mut made, &open, payload, at);
+            tail.extend(&made[..FRAME_HEADER_BYTES]);
+        }
+        tail.resize(bytes, 1);
+        check(&format!("{mib} MiB of headers"), tail, &|came| opened(came) || is_damaged(came));
+    }
+}
+
+/// A header with a matching checksum of its own, whose payload's does not match.
+fn forge_header(made: &mut Vec<u8>, of: &Forged, payload: usize, at: u64) {
+    made.truncate(FRAME_HEADER_BYTES);
+    encode_frame(made, (FrameKind::Entries, 1, Seq(5)), Seq(5), &Chain([1; 32]), &of.header, at);
+    made[12..16].copy_from_slice(&u32::try_from(payload).unwrap().to_le_bytes());
+    let mut summed = of.header.salt.to_vec();
+    summed.extend(of.header.number.to_le_bytes());
+    summed.extend(at.to_le_bytes());
+    summed.extend(&made[..68]);
+    let sum = crc32(&summed);
+    made[68..72].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// CRC-32 as in zlib, bit by bit: the suite is no home of crc32fast.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |sum, byte| {
+        (0..8).fold(
+            sum ^ u32::from(*byte),
+            |sum, _| if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 },
+        )
+    })
+}
+
+#[test]
+fn a_catalog_of_any_kind_costs_nothing_but_its_reading() {
+    let mut chance = Chance::new(3);
+    let truth = sound();
+    let magic = b"redb\x1a\x0a\xa9\x0d\x0a";
+    let mut garbage: Vec<u8> = (0..1 << 20).map(|_| chance.bits().to_le_bytes()[0]).collect();
+    let mut catalogs = vec![Vec::new(), vec![0; 100], magic.to_vec(), garbage.clone()];
+    garbage[..9].copy_from_slice(magic);
+    catalogs.push(garbage);
+    // One that redb made, with every byte of its header another in turn.
+    let storage = MemoryStorage::with_files(truth.clone());
+    let history = History::options().open_storage(Arc::new(storage.clone())).unwrap();
+    history.rebuild_catalog().unwrap();
+    history.close().unwrap();
+    let made = storage.files()["catalog.redb"].clone();
+    for at in (0..320).step_by(if flow_history_tests::is_nightly() { 1 } else { 9 }) {
+        let mut bytes = made.clone();
+        bytes[at] = bytes[at].wrapping_add(97);
+        catalogs.push(bytes);
+    }
+    for (which, catalog) in catalogs.into_iter().enumerate() {
+        let mut files = truth.clone();
+        let bytes = catalog.len();
+        files.insert("catalog.redb".to_owned(), catalog);
+        let what = format!("catalog {which}");
+        assert_eq!(look(&what, &files), Came::Opened(4));
+        let storage = MemoryStorage::with_files(files);
+        let _bounded = bounded(&what, bytes);
+        let history = History::options()
+            .open_storage(Arc::new(storage))
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(history.version().seq().0, 4, "{what}");
+    }
+}
+
+#[test]
+fn files_of_any_kind_under_any_of_our_names_cost_nothing_but_their_reading() {
+    let mut chance = Chance::new(4);
+    let truth = sound();
+    let names = [
+        "history",
+        SEGMENT,
+        "segment-0000000001.sealed",
+        "segment-0000000002.raw",
+        "segment-0000000002.sealed",
+        "base-0000000001.state",
+        "base-0000000002.state",
+        "checkpoint-000000000000002.pages",
+        "checkpoint-000000000000004.pages",
+        "checkpoint-000000000000009.pages",
+        "pool-0000000001.raw",
+        "history.tmp",
+    ];
+    let magics: [&[u8]; 6] = [b"", b"FhSegmt\n", b"FhIdent\n", b"FhBase1\n", b"FhSeald\n", b"FhFr"];
+    let mut tried = 0;
+    for name in names {
+        for magic in magics {
+            for bytes in [0, 1, 71, 72, 511, 512, 513, 4_096, 1 << 20] {
+                let mut content: Vec<u8> = (0..bytes).map(|_| chance.bits().to_le_bytes()[2]).collect();
+                content.iter_mut().zip(magic).for_each(|(to, from)| *to = *from);
+                let mut files = truth.clone();
+                files.insert(name.to_owned(), content);
+                let what = format!("{name} of {bytes} bytes, {magic:?}");
+                let came = look(&what, &files);
+                let is_used =
+                    !name.starts_with("base-") && !name.starts_with("pool-") && !name.ends_with(".tmp");
+                match came {
+                    Came::Opened(4) => {}
+                    Came::Opened(other) => panic!("{what}: {other} versions"),
+                    Came::Other(why) => panic!("{what}: {why}"),
+                    Came::Damaged(_) | Came::Unsupported => assert!(is_used, "{what}: {came:?}"),
+                }
+                tried += 1;
+            }
+        }
+    }
+    eprintln!("files: {tried} tried");
+}
+
+#[test]
+fn a_hundred_thousand_files_of_somebody_else_cost_their_names() {
+    struct Crowded(MemoryStorage);
+    impl Source for Crowded {
+        fn list(&self) -> std::io::Result<Vec<String>> {
+            let mut names = self.0.list()?;
+            names.extend((0..100_000).map(|at| format!(".DS_Store-{at}")));
+            Ok(names)
+        }
+        fn len(&self, file: &str) -> std::io::Result<u64> {
+            self.0.len(file)
+        }
+        fn read_at(&self, file: &str, offset: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.0.read_at(file, offset, buffer)
+        }
+    }
+    let crowded: Arc<dyn Source> = Arc::new(Crowded(MemoryStorage::with_files(sound())));
+    let _bounded = bounded("a crowd", 0);
+    let log = flow_history_replay::Log::open(Arc::clone(&crowded)).unwrap();
+    let mut replay = flow_history_replay::Replay::from_the_start(&log);
+    replay.run_to(Seq(u64::MAX)).unwrap();
+    assert_eq!(replay.state().seq, Seq(4));
+}
+
+/// A sparse file of 4 GiB costs nothing to make, and must cost nothing to refuse.
+#[test]
+fn a_sparse_segment_of_4_gib_is_refused_unread() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in sound() {
+        std::fs::write(dir.path().join(name), bytes).unwrap();
+    }
+    let file = std::fs::OpenOptions::new().write(true).open(dir.path().join(SEGMENT)).unwrap();
+    file.set_len(4 << 30).unwrap();
+    let _bounded = bounded("a sparse segment", 0);
+    match History::open_read_only(dir.path()) {
+        Err(Error::Damaged { damage, .. }) => assert_eq!(damage.file, SEGMENT),
+        other => panic!("{:?}", other.map(|history| history.version())),
+    }
+}
