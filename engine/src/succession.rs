@@ -23,6 +23,7 @@ use crate::files::Files;
 use crate::options::Options;
 use crate::prune::write_base;
 use crate::storage::{Failed, Storage, replace_file, write_all};
+use crate::vault::copy_secrets;
 use crate::view::View;
 use crate::writer::Draft;
 use crate::{Author, Error, FileStorage, History};
@@ -81,7 +82,7 @@ impl Options {
         let (state, removed) = predecessor.newest_trusted()?;
         let (history, version, chain) = (predecessor.history(), state.seq, state.chain);
         let place = predecessor.files.place.display().to_string();
-        self.begin(&new, state, &removed)?;
+        self.begin(&new, state, (&removed, &predecessor.files))?;
 
         self.predecessor = Some(Arc::clone(&predecessor.files.storage));
         let clock = Arc::clone(&self.clock);
@@ -99,7 +100,7 @@ impl Options {
         &self,
         storage: &Arc<dyn Storage>,
         mut state: State,
-        removed: &BTreeMap<Slot, ComponentId>,
+        (removed, damaged): (&BTreeMap<Slot, ComponentId>, &Files),
     ) -> Result<(), Error> {
         let place = storage.place();
         let failed = |failed| Error::of_storage(&place, failed);
@@ -125,6 +126,11 @@ impl Options {
         write_all(&**storage, &pool, 0, &header.encode())
             .map_err(Failed::write("write", &pool, 0))
             .map_err(failed)?;
+        // Whatever becomes of the damaged directory, the secrets that the flow names go on being readable.
+        copy_secrets(damaged, &**storage).map_err(|error| match error {
+            Ok(read) => damaged.log_error(read),
+            Err(write) => failed(write),
+        })?;
         // ORDER: base, segment, its name, then the identity: while there is no identity there is no history.
         storage.sync(&pool).map_err(Failed::sync(&pool)).map_err(failed)?;
         storage.rename(&pool, &segment).map_err(Failed::write("rename", &pool, 0)).map_err(failed)?;

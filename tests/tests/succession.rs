@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use flow_history::{
     At, Author, Body, Component, Error, Flow, FlowVersionId, History, Mark, MemoryStorage, Options, Scope,
-    Seq, Tuning,
+    Seq, Tuning, Value, VaultKey,
 };
 use flow_history_tests::{Files, SeededClock};
 
@@ -221,6 +221,29 @@ fn in_directories_it_goes_on_beside_the_damaged_one() {
         other => panic!("{other:?}"),
     }
     reader.verify().unwrap();
+}
+
+#[test]
+fn a_successor_has_the_secrets_of_its_predecessor() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let options = || Options::new().vault_keys(Arc::new(VaultKey::new("key-1", [7; 32])));
+    let history = options().open(path("a")).unwrap();
+    let add = history.change(&alice(), "").add(Component::new("pump", "processor"));
+    add.secret("pump", "password", "correct horse").append().unwrap();
+    history.close().unwrap();
+    let successor = options().succeed(path("b"), path("a")).unwrap();
+    std::fs::remove_dir_all(path("a")).unwrap();
+    let held = successor.at(successor.version()).unwrap().component("pump").unwrap().unwrap();
+    let Some(Value::Secret(secret)) = held.get("password") else { panic!("{held:?}") };
+    assert_eq!(successor.secret(secret).unwrap().expose_text(), Some("correct horse"));
+    // A new one, beside the old one.
+    let add = successor.change(&alice(), "").add(Component::new("tank", "processor"));
+    add.secret("tank", "password", "battery staple").append().unwrap();
+    assert_eq!(successor.verify().unwrap().secrets_opened, 2);
+    successor.close().unwrap();
+    let reopened = options().open(path("b")).unwrap();
+    assert_eq!(reopened.secret(secret).unwrap().expose_text(), Some("correct horse"));
 }
 
 #[test]

@@ -49,7 +49,14 @@ fn read_named(files: &Files, name: &str, id: [u8; 16]) -> Result<Option<Sealed>,
     };
     let damaged = |offset, what| files.log_error(LogError::damaged(name, offset, None, what));
     match Sealed::read(&bytes) {
-        Ok(sealed) if sealed.secret.id == id && sealed.history == files.log()?.history() => Ok(Some(sealed)),
+        Ok(sealed) if sealed.secret.id == id => {
+            // A log that begins with a base may be that of a successor, whose older secrets were sealed for its predecessor.
+            let log = files.log()?;
+            match sealed.history == log.history() || log.base().is_some() {
+                true => Ok(Some(sealed)),
+                false => Err(damaged(16, flow_history_replay::What::OtherHistory)),
+            }
+        }
         Ok(_) => Err(damaged(16, flow_history_replay::What::OtherHistory)),
         Err(Unread::Newer(found)) => {
             Err(Error::Unsupported { path: files.place.join(name), found, max: FORMAT })
