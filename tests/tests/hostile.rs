@@ -16,7 +16,7 @@
 
 use std::alloc::System;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cap::Cap;
 use flow_history::{Author, Component, Error, History, MemoryStorage, Source, Tuning};
@@ -28,30 +28,38 @@ use flow_history_tests::{Chance, Files, SeededClock};
 #[global_allocator]
 static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 
-/// One case at a time: the bound is the process's.
-static ALONE: Mutex<()> = Mutex::new(());
 const BOUND: usize = 64 << 20;
 
-/// Memory is bounded while this is there, and time is measured.
+/// One test at a time: the bound is the process's, and so is what a test allocates to make its files.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Memory is bounded while this is there, and what the process spends on processors is measured: the time on the clock
+/// would say how busy the machine is.
 struct Bounded {
     what: String,
-    began: Instant,
+    began: Duration,
     bytes: usize,
-    _alone: MutexGuard<'static, ()>,
+}
+
+fn on_processors() -> Duration {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(spent.tv_sec.cast_unsigned(), u32::try_from(spent.tv_nsec).unwrap())
 }
 
 fn bounded(what: &str, file_bytes: usize) -> Bounded {
-    let alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     flow_history::forget_cached();
     ALLOCATOR.set_limit(ALLOCATOR.allocated() + BOUND + 2 * file_bytes).unwrap();
-    Bounded { what: what.to_owned(), began: Instant::now(), bytes: file_bytes, _alone: alone }
+    Bounded { what: what.to_owned(), began: on_processors(), bytes: file_bytes }
 }
 
 impl Drop for Bounded {
     fn drop(&mut self) {
         ALLOCATOR.set_limit(usize::MAX).unwrap();
-        let took = self.began.elapsed();
-        // A second for each MiB, and two for the machine to be busy with something else.
+        let took = on_processors() - self.began;
+        // Quadratic time would be minutes.
         let most = Duration::from_secs(2 + (self.bytes >> 20) as u64);
         if !std::thread::panicking() {
             assert!(took <= most, "{}: {took:?} for {} bytes", self.what, self.bytes);
@@ -216,6 +224,7 @@ fn is_damaged(came: &Came) -> bool {
 
 #[test]
 fn forged_frames_are_damage() {
+    let _alone = alone();
     let truth = Forged::of(&sound());
     assert_eq!(forged("the truth", &truth), Came::Opened(4));
     assert_eq!(truth.frames.len(), 5, "four entries and the frame that closes");
@@ -250,6 +259,7 @@ fn forged_frames_are_damage() {
 
 #[test]
 fn what_looks_like_a_frame_inside_of_an_entry_is_none() {
+    let _alone = alone();
     // The whole segment, as a value of a component of itself.
     let inner = Forged::of(&sound()).to_bytes();
     let mut tuning = Tuning::hostile();
@@ -272,6 +282,7 @@ fn what_looks_like_a_frame_inside_of_an_entry_is_none() {
 /// Every byte of every entry is every other byte, with all sums and the chain as they must be.
 #[test]
 fn whatever_an_entry_says_it_is_an_error_or_can_be_read() {
+    let _alone = alone();
     let truth = Forged::of(&sound());
     let (mut tried, mut opened) = (0, 0);
     let bound = bounded("entries", 1 << 20);
@@ -295,6 +306,7 @@ fn whatever_an_entry_says_it_is_an_error_or_can_be_read() {
 /// Lengths that no file of this size can have, in front of every byte of an entry.
 #[test]
 fn lengths_beyond_the_file_cost_nothing() {
+    let _alone = alone();
     let truth = Forged::of(&sound());
     let huge: [&[u8]; 5] = [
         &[0xfd, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
@@ -323,6 +335,7 @@ fn lengths_beyond_the_file_cost_nothing() {
 
 #[test]
 fn tails_of_any_kind_and_size_are_read_in_linear_time() {
+    let _alone = alone();
     let mut chance = Chance::new(1);
     // Not closed: what follows may be torn.
     let mut open = Forged::of(&sound());
@@ -393,6 +406,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 #[test]
 fn a_catalog_of_any_kind_costs_nothing_but_its_reading() {
+    let _alone = alone();
     let mut chance = Chance::new(3);
     let truth = sound();
     let magic = b"redb\x1a\x0a\xa9\x0d\x0a";
@@ -428,6 +442,7 @@ fn a_catalog_of_any_kind_costs_nothing_but_its_reading() {
 
 #[test]
 fn files_of_any_kind_under_any_of_our_names_cost_nothing_but_their_reading() {
+    let _alone = alone();
     let mut chance = Chance::new(4);
     let truth = sound();
     let names = [
@@ -472,6 +487,7 @@ fn files_of_any_kind_under_any_of_our_names_cost_nothing_but_their_reading() {
 
 #[test]
 fn a_hundred_thousand_files_of_somebody_else_cost_their_names() {
+    let _alone = alone();
     struct Crowded(MemoryStorage);
     impl Source for Crowded {
         fn list(&self) -> std::io::Result<Vec<String>> {
@@ -497,6 +513,7 @@ fn a_hundred_thousand_files_of_somebody_else_cost_their_names() {
 /// A sparse file of 4 GiB costs nothing to make, and must cost nothing to refuse.
 #[test]
 fn a_sparse_segment_of_4_gib_is_refused_unread() {
+    let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     for (name, bytes) in sound() {
         std::fs::write(dir.path().join(name), bytes).unwrap();
