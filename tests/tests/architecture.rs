@@ -201,10 +201,10 @@ fn each_named_package_has_one_home() {
     let homes: [(&str, &[&str]); 10] = [
         ("bincode", &["replay/src/canonical"]),
         ("rkyv", &["checkpoint/src/"]),
-        ("redb", &["engine/src/catalog.rs"]),
+        ("redb", &["engine/src/catalog.rs", "benches/src/peers/"]),
         ("parking_lot", &["engine/"]),
         ("crc32fast", &["replay/", "checkpoint/"]),
-        ("zstd", &["replay/", "checkpoint/", "benches/benches/block_layout.rs"]),
+        ("zstd", &["replay/", "checkpoint/", "benches/benches/block_layout.rs", "benches/src/peers/"]),
         ("imbl", &["flow/"]),
         ("smol_str", &["flow/"]),
         ("proptest", &["tests/"]),
