@@ -17,6 +17,7 @@ mod table; //   the rows of a bench, for people and as lines of JSON
 pub mod plain; // changes and flows in plain structures, for all systems alike
 pub mod peers; // the systems, one file each
 pub mod compare; // side by side in one run
+pub mod growth; // our rows as histories get longer and flows larger
 
 pub use crate::editing::Editing;
 pub use crate::floor::Floor;

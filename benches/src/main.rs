@@ -1,10 +1,11 @@
-//! The program that measures: `compare` stands all systems side by side.
+//! The program that measures: `compare` stands all systems side by side, `growth` us beside ourselves.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use flow_history_benches::compare::{Child, Compare, Ending, heed_interrupts};
+use flow_history_benches::growth::Growth;
 use flow_history_benches::peers::Outcome;
 
 /// Measures flow-history beside what people would use instead.
@@ -18,6 +19,8 @@ struct Arguments {
 enum Command {
     /// All systems side by side, rounds interleaved, the floor measured between them.
     Compare(Compare),
+    /// Our own rows as histories get longer and flows larger, as tables and plots.
+    Growth(Growth),
     /// What `compare` does in processes of their own.
     #[command(hide = true)]
     Child(Child),
@@ -26,6 +29,10 @@ enum Command {
 fn run(arguments: Arguments) -> Outcome<Ending> {
     match arguments.command {
         Command::Child(child) => child.run().map(|()| Ending::Whole),
+        Command::Growth(growth) => {
+            heed_interrupts()?;
+            growth.run()
+        }
         Command::Compare(compare) => {
             heed_interrupts()?;
             compare.run()

@@ -14,9 +14,9 @@ use crate::peers::{Failure, Outcome, Peer, broken, built, left_out};
 use crate::plain::Change;
 use crate::{Floor, Place, Random, copy_all};
 
-mod workload; // what is appended, and what must be there afterwards
+pub(crate) mod workload; // what is appended, and what must be there afterwards
 mod child; //    what is done in a process of its own
-mod results; //  figures, tables, JSON
+pub(crate) mod results; //  figures, tables, JSON
 mod appending; // the rows that append to fresh stores
 mod reading; //  the rows that ask a store that was loaded
 mod honesty; //  whether systems do what the rows take them to do
@@ -172,6 +172,9 @@ impl Compare {
         if !absent.is_empty() {
             notes.push(format!("Not built in: {} (`--features all-peers`).", absent.join(", ")));
         }
+        notes.push(
+            "Automerge, raft-engine, UmaDB and SierraDB have no file in benches/src/peers yet.".to_owned(),
+        );
         let bar = "{elapsed_precise} {wide_bar} {msg}";
         let progress = ProgressBar::new((ROWS.len() * self.effort().rounds * peers.len()) as u64);
         progress.set_style(ProgressStyle::with_template(bar).map_err(broken)?);

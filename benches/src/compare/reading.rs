@@ -53,7 +53,8 @@ impl Bench {
         });
 
         let lengths: Vec<u64> = loaded.iter().flatten().map(|loaded| loaded.versions).collect();
-        let mut known = known_of(self.workload, &lengths, self.effort.questions);
+        let mut known =
+            known_of(self.workload.changes(), self.workload.setup(), &lengths, self.effort.questions);
         let mut prepared: Vec<Outcome<Prepared>> = Vec::new();
         for (at, loaded) in loaded.iter().enumerate() {
             let one = loaded.as_ref().map_err(Clone::clone).and_then(|loaded| {
@@ -118,9 +119,11 @@ impl Bench {
             bench.undone(prepared_of(&mut prepared, at)?, round)
         });
         // After everything was taken back that was changed meanwhile, it must be what it was.
-        if self.wants("undo") && !stopped() {
-            for (prepared, checked) in prepared.iter_mut().zip(&mut checked) {
-                let Ok(prepared) = prepared else { continue };
+        if let Some(undone) = self.rows.iter().find(|row| row.kind.name == "undo")
+            && !stopped()
+        {
+            for ((prepared, checked), cell) in prepared.iter_mut().zip(&mut checked).zip(&undone.cells) {
+                let (Ok(prepared), None) = (prepared, &cell.failure) else { continue };
                 let after = prepared.store.newest().and_then(|newest| prepared.store.contents(newest));
                 match after {
                     Ok(flow) if flow_hash(&flow) == prepared.known.hash => {

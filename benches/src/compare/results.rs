@@ -94,7 +94,7 @@ pub(super) struct Results {
 }
 
 /// A figure with as many digits as say something.
-pub(super) fn figure(value: f64) -> String {
+pub(crate) fn figure(value: f64) -> String {
     match value.abs() {
         1_000.0.. => {
             let digits = format!("{value:.0}");
@@ -128,7 +128,8 @@ impl Results {
             for (at, (system, cell)) in self.systems.iter().zip(&row.cells).enumerate() {
                 let better = if row.kind.more_is_better { "more" } else { "less" };
                 let Some(value) = cell.value() else {
-                    let why = cell.failure.as_ref().map(ToString::to_string).unwrap_or_default();
+                    let why = cell.failure.as_ref().map(ToString::to_string);
+                    let why = why.unwrap_or_else(|| "the run was stopped before".to_owned());
                     let _ = writeln!(out, "| `{}` | {system} | - | | | | | | {why} |", row.kind.name);
                     continue;
                 };

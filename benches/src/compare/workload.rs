@@ -62,19 +62,19 @@ impl Workload {
 
 /// A question about the past of a flow: two versions, and a component that is there at the first.
 #[derive(Clone, Debug)]
-pub(super) struct Question {
-    pub(super) version: u64,
-    pub(super) other: u64,
-    pub(super) id: String,
+pub(crate) struct Question {
+    pub(crate) version: u64,
+    pub(crate) other: u64,
+    pub(crate) id: String,
 }
 
 /// What is known of the first so many versions of a stream, by applying it to a plain map.
 #[derive(Clone, Debug)]
-pub(super) struct Known {
-    pub(super) hash: String,
-    pub(super) questions: Vec<Question>,
+pub(crate) struct Known {
+    pub(crate) hash: String,
+    pub(crate) questions: Vec<Question>,
     /// Components with text fields that are there at the end, each with one of them.
-    pub(super) live: Vec<(String, String)>,
+    pub(crate) live: Vec<(String, String)>,
 }
 
 /// Live components in an order from which one is picked at random.
@@ -112,13 +112,18 @@ impl Live {
 }
 
 /// Applies a stream to a plain map, and notes what is known at each of these lengths.
-pub(super) fn known_of(workload: Workload, lengths: &[u64], questions: usize) -> BTreeMap<u64, Known> {
+pub(crate) fn known_of(
+    changes: impl Iterator<Item = Change>,
+    setup: u64,
+    lengths: &[u64],
+    questions: usize,
+) -> BTreeMap<u64, Known> {
     let mut known: BTreeMap<u64, Known> = BTreeMap::new();
     // At which version which question of which length gets its component.
     let mut wanted: BTreeMap<u64, Vec<(u64, usize)>> = BTreeMap::new();
     for length in lengths {
         let mut random = Random::seeded(11);
-        let first = workload.setup().min(*length);
+        let first = setup.min(*length);
         let mut version = || first + random.below(length - first + 1);
         let asked: Vec<Question> = (0..questions)
             .map(|_| Question { version: version(), other: version(), id: String::new() })
@@ -132,7 +137,7 @@ pub(super) fn known_of(workload: Workload, lengths: &[u64], questions: usize) ->
     let mut flow = PlainFlow::new();
     let mut live = Live::default();
     let last = lengths.iter().max().copied().unwrap_or_default();
-    for (version, change) in (1..=last).zip(workload.changes()) {
+    for (version, change) in (1..=last).zip(changes) {
         change.plain.apply(&mut flow);
         change.plain.operations.iter().for_each(|operation| live.apply(operation));
         for (length, at) in wanted.remove(&version).unwrap_or_default() {
@@ -164,20 +169,20 @@ pub(super) fn hash_at(changes: impl Iterator<Item = Change>, version: u64) -> St
 }
 
 /// A change that sets one text, of about 256 bytes in our files: what durable appends are measured by.
-pub(super) fn small_change(id: &str, field: &str, number: u64) -> Change {
+pub(crate) fn small_change(id: &str, field: &str, number: u64) -> Change {
     let operations = vec![flow_history::Operation::set(id, field, format!("{number:0>140}"))];
     only(Step { author: 0, gap_millis: 1, operations })
 }
 
 /// A change that adds the components which small changes are about.
-pub(super) fn small_setup(threads: usize) -> Change {
+pub(crate) fn small_setup(threads: usize) -> Change {
     let pump = |thread| flow_history::Component::new(pump(thread), "processor").field("note", "x");
     let operations = (0..threads).map(|thread| flow_history::Operation::add(pump(thread))).collect();
     only(Step { author: 0, gap_millis: 1, operations })
 }
 
 /// The component of a thread.
-pub(super) fn pump(thread: usize) -> String {
+pub(crate) fn pump(thread: usize) -> String {
     format!("pump-{thread}")
 }
 
@@ -194,7 +199,7 @@ mod tests {
 
     #[test]
     fn every_question_has_a_component_that_is_there_and_a_length_has_its_own_hash() {
-        let known = known_of(Workload::W1k, &[300, 700], 20);
+        let known = known_of(Workload::W1k.changes(), 1, &[300, 700], 20);
         assert_ne!(known[&300].hash, known[&700].hash);
         assert_eq!(known[&300].hash, hash_at(Workload::W1k.changes(), 300));
         for (length, known) in known {

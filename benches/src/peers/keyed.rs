@@ -264,7 +264,7 @@ impl Store for KeyedStore {
 }
 
 /// The key of a component's change: the id, a zero, the version.
-#[cfg(feature = "redb")]
+#[cfg(any(feature = "redb", feature = "lmdb", feature = "fjall"))]
 pub(super) fn touch_key(id: &str, version: u64) -> Vec<u8> {
     let mut key = Vec::with_capacity(id.len() + 9);
     key.extend_from_slice(id.as_bytes());
@@ -274,7 +274,7 @@ pub(super) fn touch_key(id: &str, version: u64) -> Vec<u8> {
 }
 
 /// The version at the end of such a key.
-#[cfg(feature = "redb")]
+#[cfg(any(feature = "redb", feature = "lmdb", feature = "fjall"))]
 pub(super) fn version_of(key: &[u8]) -> u64 {
     key.last_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }

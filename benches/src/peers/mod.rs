@@ -8,18 +8,28 @@ use std::path::Path;
 use crate::plain::{Change, PlainFlow};
 
 mod ours; //  flow-history itself
-#[cfg(any(feature = "sqlite", feature = "redb"))]
+#[cfg(any(feature = "sqlite", feature = "redb", feature = "lmdb", feature = "fjall"))]
 mod keyed; // a table of changes, an index, checkpoints: over any ordered store
 #[cfg(feature = "loro")]
 mod framed; // a synced file of frames, for peers that keep nothing on a disk themselves
+#[cfg(feature = "fjall")]
+mod fjall;
 #[cfg(feature = "git2")]
 mod git2;
+#[cfg(feature = "lmdb")]
+mod lmdb;
+#[cfg(any(feature = "tephra", feature = "okaywal"))]
+mod log_only; // stores of entries that know no flow: folded by the harness
 #[cfg(feature = "loro")]
 mod loro;
+#[cfg(feature = "okaywal")]
+mod okaywal;
 #[cfg(feature = "redb")]
 mod redb;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "tephra")]
+mod tephra;
 
 /// Why a row has no figure.
 #[derive(Clone, Debug)]
@@ -193,11 +203,16 @@ pub trait Store {
 /// All peers that were built in, ours first.
 #[must_use]
 pub fn built() -> Vec<Box<dyn Peer>> {
+    #[allow(unused_mut, reason = "a build without peers adds none")]
     let mut peers: Vec<Box<dyn Peer>> = vec![Box::new(ours::Ours::default()), Box::new(ours::Ours::cached())];
     #[cfg(feature = "sqlite")]
     peers.push(Box::new(sqlite::Sqlite));
     #[cfg(feature = "redb")]
     peers.push(Box::new(redb::Redb));
+    #[cfg(feature = "lmdb")]
+    peers.push(Box::new(lmdb::Lmdb));
+    #[cfg(feature = "fjall")]
+    peers.push(Box::new(fjall::Fjall));
     #[cfg(feature = "loro")]
     peers.extend([
         Box::new(loro::Loro { entries: false }) as Box<dyn Peer>,
@@ -205,6 +220,10 @@ pub fn built() -> Vec<Box<dyn Peer>> {
     ]);
     #[cfg(feature = "git2")]
     peers.push(Box::new(git2::Git2));
+    #[cfg(feature = "tephra")]
+    peers.push(Box::new(tephra::Tephra));
+    #[cfg(feature = "okaywal")]
+    peers.push(Box::new(okaywal::OkayWal));
     peers
 }
 
@@ -216,6 +235,10 @@ pub fn left_out() -> Vec<&'static str> {
         ("redb", cfg!(feature = "redb")),
         ("loro", cfg!(feature = "loro")),
         ("git2", cfg!(feature = "git2")),
+        ("lmdb", cfg!(feature = "lmdb")),
+        ("fjall", cfg!(feature = "fjall")),
+        ("tephra", cfg!(feature = "tephra")),
+        ("okaywal", cfg!(feature = "okaywal")),
     ]
     .into_iter()
     .filter(|(_, built)| !built)
