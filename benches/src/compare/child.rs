@@ -164,7 +164,7 @@ pub(super) fn load(
     let Ok(report) = std::fs::read_to_string(report_path(path)) else {
         let said = String::from_utf8_lossy(&output.stderr);
         let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-        return Err(Failure::Broke(last.trim().to_owned()));
+        return Err(Failure::Broke(last.trim().trim_start_matches("failed: ").to_owned()));
     };
     let mut report = report.split(' ');
     let versions = report.next().and_then(|versions| versions.parse().ok());

@@ -41,7 +41,11 @@ fn syncs_of(peer: &dyn Peer, place: &Place, count: u64) -> Outcome<f64> {
     let output = strace.stdin(Stdio::null()).output().map_err(broken)?;
     if !output.status.success() {
         return Err(broken(
-            String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or("strace failed"),
+            String::from_utf8_lossy(&output.stderr)
+                .lines()
+                .last()
+                .unwrap_or("strace failed")
+                .trim_start_matches("failed: "),
         ));
     }
     let text = std::fs::read_to_string(calls).map_err(broken)?;
