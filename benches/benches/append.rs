@@ -6,8 +6,6 @@
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a bench stops where it fails")]
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
@@ -16,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use flow_history::{Author, Component, Durability, History, Options, Tuning};
 use flow_history_benches::{
-    Place, Row, STREAM_BEGINS, Settings, Step, Table, Uniform, bytes_in, median, percentile,
+    Floor, Place, Row, STREAM_BEGINS, Settings, Step, Table, Uniform, bytes_in, median, percentile,
 };
 
 fn main() {
@@ -50,41 +48,6 @@ fn main() {
     table.print().unwrap();
 }
 
-/// The floor: 256 bytes at an advancing place of written space, then fdatasync.
-struct Floor {
-    file: File,
-    at: u64,
-}
-
-const FLOOR_BYTES: u64 = 4 << 20;
-const FLOOR_PIECE: usize = 64 << 10;
-
-impl Floor {
-    fn new(place: &Place) -> Self {
-        let path = place.fresh();
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path).unwrap();
-        // In pieces, as a segment is written ahead: one write of 4 MiB leaves the file in the page cache in large folios,
-        // of which the kernel looks through every block at each sync; that floor lay 40 % too low.
-        let piece = vec![0; FLOOR_PIECE];
-        (0..FLOOR_BYTES).step_by(FLOOR_PIECE).for_each(|at| file.write_all_at(&piece, at).unwrap());
-        file.sync_all().unwrap();
-        Self { file, at: 0 }
-    }
-
-    fn once(&mut self) {
-        self.file.write_all_at(&[7; 256], self.at).unwrap();
-        self.file.sync_data().unwrap();
-        self.at = (self.at + 256) % (FLOOR_BYTES - 256);
-    }
-
-    /// Writes a second.
-    fn rate(&mut self, count: u32) -> f64 {
-        let started = Instant::now();
-        (0..count).for_each(|_| self.once());
-        f64::from(count) / started.elapsed().as_secs_f64()
-    }
-}
-
 /// A history with one component, whose changes are about 256 bytes on the disk.
 fn small_history(place: &Place, tuning: Tuning) -> History {
     let history = Options::new().tuning(tuning).open(place.fresh()).unwrap();
@@ -108,17 +71,17 @@ fn durable_1(place: &Place, settings: &Settings, table: &mut Table) {
     let (rounds, count) = if settings.quick { (5, 200) } else { (15, 1_000) };
     let alice = Author::user("alice");
     let history = small_history(place, without_checkpoints());
-    let mut floor = Floor::new(place);
+    let mut floor = Floor::new(place).unwrap();
     let mut ratios = Vec::new();
     let mut floors = Vec::new();
     for round in 0..rounds {
-        let before = floor.rate(count);
+        let before = floor.rate(count).unwrap();
         let started = Instant::now();
         for at in 0..count {
             history.change(&alice, "").set("pump-1", "note", note(round * count + at)).append().unwrap();
         }
         let ours = f64::from(count) / started.elapsed().as_secs_f64();
-        let after = floor.rate(count);
+        let after = floor.rate(count).unwrap();
         ratios.push(ours / f64::midpoint(before, after));
         floors.push(f64::midpoint(before, after));
     }
@@ -379,7 +342,7 @@ fn switch_p99(place: &Place, settings: &Settings, table: &mut Table) {
     let mut switches = 0;
     for _ in 0..rounds {
         let history = small_history(place, without_checkpoints());
-        let mut floor = Floor::new(place);
+        let mut floor = Floor::new(place).unwrap();
         let (mut ours, mut floors) = (Vec::new(), Vec::new());
         while history.stats().segments < segments {
             for _ in 0..50 {
@@ -387,9 +350,7 @@ fn switch_p99(place: &Place, settings: &Settings, table: &mut Table) {
                 history.change(&alice, "").set("pump-1", "note", value.as_str()).append().unwrap();
                 ours.push(started.elapsed().as_secs_f64());
                 let started = Instant::now();
-                floor.file.write_all_at(&[7; 4_096], floor.at / 4_096 * 4_096).unwrap();
-                floor.file.sync_data().unwrap();
-                floor.at = (floor.at + 4_096) % (FLOOR_BYTES - 8_192);
+                floor.write(4_096).unwrap();
                 floors.push(started.elapsed().as_secs_f64());
             }
         }

@@ -11,12 +11,18 @@ mod step; //    one change of a stream
 mod uniform; // w1k, w10k, w100k
 mod editing; // as people edit
 mod place; //   where a bench writes
+mod floor; //   what the disk takes by itself
 mod measure; // rounds, medians, spreads
 mod table; //   the rows of a bench, for people and as lines of JSON
+pub mod plain; // changes and flows in plain structures, for all systems alike
+pub mod peers; // the systems, one file each
+pub mod compare; // side by side in one run
+pub mod growth; // our rows as histories get longer and flows larger
 
 pub use crate::editing::Editing;
+pub use crate::floor::Floor;
 pub use crate::measure::{Measured, median, percentile, spread_percent};
-pub use crate::place::{Place, bytes_in};
+pub use crate::place::{Place, bytes_in, bytes_on_disk, copy_all};
 pub use crate::random::Random;
 pub use crate::step::{STREAM_BEGINS, Step, stream_hash};
 pub use crate::table::{Row, Settings, Table};

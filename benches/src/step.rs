@@ -27,13 +27,19 @@ impl Step {
         ["alice", "bob", "carol", "dan", "eve"].map(Author::user)
     }
 
+    /// The author of a number.
+    #[must_use]
+    pub fn author_of(number: u8) -> &'static Author {
+        AUTHORS.get(usize::from(number)).unwrap_or(&AUTHORS[0])
+    }
+
     /// Appends it to a history, so long after the step before, whose time this moves on.
     ///
     /// # Errors
     /// Those of an append.
     pub fn append_to(self, history: &History, millis: &mut i64) -> Result<FlowVersionId, Error> {
         *millis += i64::from(self.gap_millis);
-        let author = AUTHORS.get(usize::from(self.author)).unwrap_or(&AUTHORS[0]);
+        let author = Self::author_of(self.author);
         let change = history.change(author, "").host_time(Timestamp::from_millis(*millis));
         change.operations(self.operations).append()
     }

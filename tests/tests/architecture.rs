@@ -197,17 +197,40 @@ fn dependencies_point_one_way() {
 }
 
 #[test]
+fn no_peer_is_what_a_host_links() {
+    let benches = manifest("benches");
+    let peers: Vec<String> = benches
+        .lines()
+        .filter(|line| line.contains("optional = true"))
+        .filter_map(|line| Some(line.split(['=', '.', ' ']).next()?.to_owned()))
+        // The catalog is one, and what peers want beside themselves is no peer.
+        .filter(|name| !["redb", "flume"].contains(&name.as_str()))
+        .collect();
+    assert!(peers.len() > 5, "the peers were not read: {peers:?}");
+    let mut found = Vec::new();
+    for name in ["flow", "replay", "checkpoint", "engine", "formats", "cli", "tests"] {
+        let dependencies = manifest(name);
+        found.extend(
+            section(&dependencies, "dependencies")
+                .filter(|dependency| peers.contains(dependency))
+                .map(|dependency| format!("{name} uses {dependency}")),
+        );
+    }
+    check_none("peers where a host would link them", found);
+}
+
+#[test]
 fn each_named_package_has_one_home() {
     let homes: [(&str, &[&str]); 13] = [
         ("bincode", &["replay/src/canonical"]),
         ("rkyv", &["checkpoint/src/"]),
-        ("redb", &["engine/src/catalog.rs"]),
+        ("redb", &["engine/src/catalog.rs", "benches/src/peers/"]),
         ("parking_lot", &["engine/"]),
         ("chacha20poly1305", &["engine/src/vault/sealed.rs"]),
         ("getrandom", &["engine/src/vault/sealed.rs"]),
         ("zeroize", &["engine/src/vault/"]),
         ("crc32fast", &["replay/", "checkpoint/"]),
-        ("zstd", &["replay/", "checkpoint/", "benches/benches/block_layout.rs"]),
+        ("zstd", &["replay/", "checkpoint/", "benches/benches/block_layout.rs", "benches/src/peers/"]),
         ("imbl", &["flow/"]),
         ("smol_str", &["flow/"]),
         ("proptest", &["tests/"]),
