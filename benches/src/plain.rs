@@ -258,6 +258,23 @@ impl PlainChange {
     }
 }
 
+/// A flow, and the encoded changes that `read` gives, folded into it; also how many there were.
+///
+/// # Errors
+/// What `read` says; where the bytes are no change.
+pub fn folded(
+    mut flow: PlainFlow,
+    read: impl FnOnce(&mut dyn FnMut(&[u8]) -> Outcome<()>) -> Outcome<()>,
+) -> Outcome<(PlainFlow, u64)> {
+    let mut count = 0;
+    read(&mut |bytes| {
+        PlainChange::decode(bytes)?.apply(&mut flow);
+        count += 1;
+        Ok(())
+    })?;
+    Ok((flow, count))
+}
+
 /// A flow to bytes.
 #[must_use]
 pub fn encode_flow(flow: &PlainFlow) -> Vec<u8> {

@@ -49,6 +49,10 @@ impl FileStorage {
         self
     }
 
+    fn file_mode(&self) -> u32 {
+        if self.group_read { 0o640 } else { 0o600 }
+    }
+
     fn path(&self, file: &str) -> PathBuf {
         self.directory.join(file)
     }
@@ -62,7 +66,7 @@ impl FileStorage {
             let no_follow = if follow { rustix::fs::OFlags::empty() } else { rustix::fs::OFlags::NOFOLLOW };
             let flags = no_follow | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC;
             options.custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
-            options.mode(if self.group_read { 0o640 } else { 0o600 });
+            options.mode(self.file_mode());
         }
         options.clone()
     }
@@ -183,7 +187,7 @@ impl Storage for FileStorage {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true);
         let created = self.open_plain(file, &mut options)?;
-        self.set_mode(&self.path(file), if self.group_read { 0o640 } else { 0o600 })?;
+        self.set_mode(&self.path(file), self.file_mode())?;
         open_files::put(self.number, file, Arc::new(created));
         Ok(())
     }
@@ -234,10 +238,7 @@ impl Storage for FileStorage {
         };
         let mut file = match opened(true) {
             // Where the process's mask took the owner's own rights away, nobody could ever open it again.
-            Ok(created) => {
-                let mode = if self.group_read { 0o640 } else { 0o600 };
-                self.set_mode(&self.path(&name), mode).map(|()| created)
-            }
+            Ok(created) => self.set_mode(&self.path(&name), self.file_mode()).map(|()| created),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => opened(false),
             Err(error) => Err(error),
         }
@@ -257,8 +258,8 @@ impl Storage for FileStorage {
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()));
         told.map_err(LockError::Io)?;
-        let path = self.path(&name);
-        Ok(Box::new(FileLock { file, path, process: std::process::id() }))
+        let named = Named::of(&file, self.path(&name)).map_err(LockError::Io)?;
+        Ok(Box::new(FileLock { file, named, process: std::process::id() }))
     }
 }
 
@@ -272,20 +273,58 @@ impl Drop for FileStorage {
 /// writer lock a new one while the second still waits on the old.
 struct FileLock {
     file: File,
-    path: PathBuf,
+    named: Named,
     process: u32,
 }
 
 impl Lock for FileLock {
-    #[cfg(unix)]
     fn is_held(&self) -> bool {
-        use std::os::unix::fs::MetadataExt;
-        match (self.file.metadata(), fs::symlink_metadata(&self.path)) {
-            (Ok(held), Ok(named)) => (held.dev(), held.ino()) == (named.dev(), named.ino()),
-            (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => false,
-            // Nothing is known; that it cannot be looked at is no reason to write no more.
-            _ => true,
+        self.named.is_still()
+    }
+}
+
+/// A name that led to an open file. Asked before each group is written, so that of the file itself nothing is asked again.
+#[cfg(unix)]
+struct Named {
+    path: PathBuf,
+    /// Device and number of the file.
+    file: (u64, u64),
+}
+
+#[cfg(unix)]
+impl Named {
+    fn of(file: &File, path: PathBuf) -> io::Result<Self> {
+        Ok(Self { path, file: identity(&file.metadata()?) })
+    }
+
+    /// Whether it still does.
+    fn is_still(&self) -> bool {
+        match fs::symlink_metadata(&self.path) {
+            Ok(now) => identity(&now) == self.file,
+            // Where nothing is known, that it cannot be looked at is no reason to write no more.
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
         }
+    }
+}
+
+#[cfg(unix)]
+fn identity(metadata: &fs::Metadata) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt;
+    (metadata.dev(), metadata.ino())
+}
+
+#[cfg(not(unix))]
+struct Named;
+
+#[cfg(not(unix))]
+impl Named {
+    fn of(_file: &File, _path: PathBuf) -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    /// Elsewhere a file that is open cannot be deleted.
+    fn is_still(&self) -> bool {
+        true
     }
 }
 

@@ -305,13 +305,9 @@ impl Files {
     /// The state that a checkpoint holds; `None` where it cannot be used, which costs time and nothing else.
     pub(crate) fn load_checkpoint(&self, log: &Log, seq: Seq) -> Option<State> {
         // A copy that was restored and went on may have another version of this number.
-        self.load_where(log, seq, |chain| {
+        let (checkpoint, chain) = self.open_where(log, seq, |chain| {
             !log.chain_at(seq).is_ok_and(|of_log| of_log.is_some_and(|of_log| of_log != chain))
-        })
-    }
-
-    fn load_where(&self, log: &Log, seq: Seq, agrees: impl Fn(Chain) -> bool) -> Option<State> {
-        let (checkpoint, chain) = self.open_where(log, seq, agrees)?;
+        })?;
         let aside = checkpoint.attachment().ok()?;
         State::from_aside(log.history(), seq, chain, checkpoint.to_flow().ok()?, &aside).ok()
     }

@@ -11,10 +11,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flow_history_flow::{ComponentId, Operation, Slot, mistake};
+use flow_history_flow::{ComponentId, Slot, mistake};
 use flow_history_replay::{
     Author, BaseHeader, Body, FileName, FlowVersionId, Header, Intent, Log, LogError, Mark, Replay, Seq,
-    State, What, Whole, encode_base, is_same_state,
+    SlotIds, State, What, Whole, encode_base, is_same_state,
 };
 
 use crate::checkpoints::shared_by;
@@ -174,28 +174,18 @@ impl History {
 /// truth must not rest on a checkpoint, and what is about to go must be sound.
 fn told_by_the_log(files: &Files, oldest: Seq) -> Result<(Whole, Named), Error> {
     files.read(|log| {
-        let mut removed = match log.base() {
-            Some(base) => base.whole(&**log.source())?.1,
-            None => BTreeMap::new(),
-        };
-        let mut replay = Replay::from_the_start(log);
+        let (start, removed) = log.whole_start()?;
+        let mut ids = SlotIds::after(removed, &start.flow);
         let mut named = Named::default();
-        let start = log.start()?;
         named.add_flow(&start.flow, start.seq);
-        let mut next_slot = log.base().map_or(0, |base| base.grown.next_slot);
+        let mut replay = Replay::from_state(log, start);
         while replay.state().seq < oldest {
             let Some(entry) = replay.next_entry()? else { break };
             named.add_entry(&entry.body, entry.seq);
-            let Body::Change(operations) = &entry.body else { continue };
-            for operation in operations {
-                if let Operation::Add { component, slot } = operation {
-                    removed.insert(slot.unwrap_or(Slot(next_slot)), component.id.clone());
-                    next_slot += u32::from(slot.is_none());
-                }
-            }
+            ids.follow(&entry.body);
         }
         let state = replay.into_state();
-        removed.retain(|slot, _| state.flow.component_in(*slot).is_none());
+        let mut removed = ids.removed_from(&state.flow);
         if mistake::is_made("a base forgets what was removed") {
             removed.clear();
         }

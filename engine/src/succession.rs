@@ -192,11 +192,7 @@ impl Predecessor {
         let mut best: Option<Whole> = None;
         let mut failure = None;
         if let Some(first) = self.runs.first().filter(|first| first.has_start()) {
-            let removed = match first.base() {
-                Some(base) => base.whole(&**first.source()).map(|(_, removed)| removed),
-                None => Ok(BTreeMap::new()),
-            };
-            match first.start().and_then(|start| Ok((start, removed?))) {
+            match first.whole_start() {
                 Ok((start, removed)) => {
                     let (reached, why) = first.fold_sound(start, removed).map_err(failed)?;
                     (best, failure) = (Some(reached), why);

@@ -62,11 +62,10 @@ pub(crate) fn read_all(files: &Files, vault: &Vault) -> Result<(Verified, Named)
     // Older ones than the log begins with hold pages that later ones share, and nothing else.
     while checkpoints.next_if(|seq| *seq < log.oldest()).is_some() {}
     let mut agreeing = 0;
-    let mut replay = Replay::from_the_start(&log);
     let mut named = Named::default();
     let start = log.start().map_err(|error| files.log_error(error))?;
     named.add_flow(&start.flow, start.seq);
-    drop(start);
+    let mut replay = Replay::from_state(&log, start);
     loop {
         while let Some(seq) = checkpoints.next_if(|seq| *seq <= replay.state().seq) {
             let state = replay.state();

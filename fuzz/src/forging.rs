@@ -6,7 +6,7 @@ use flow_history::{Author, Component, MemoryStorage, Options, Tuning};
 use flow_history_replay::{
     Chain, FRAME_HEADER_BYTES, FrameKind, SEGMENT_HEADER_BYTES, SegmentHeader, Seq, encode_frame,
 };
-use flow_history_tests::Files;
+use flow_history_tests::{Files, crc32};
 
 /// The only segment of [`SOUND`].
 pub(crate) const SEGMENT: &str = "segment-0000000001.raw";
@@ -136,16 +136,6 @@ pub(crate) fn summed(bytes: &[u8], at: usize) -> Vec<u8> {
         place.copy_from_slice(&crc32(front).to_le_bytes());
     }
     bytes
-}
-
-/// CRC-32 as in zlib, bit by bit.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |sum, byte| {
-        (0..8).fold(
-            sum ^ u32::from(*byte),
-            |sum, _| if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 },
-        )
-    })
 }
 
 const NAMES: [&str; 12] = [

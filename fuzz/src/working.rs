@@ -53,14 +53,7 @@ pub fn crashes(bytes: &[u8]) {
     let settings = Settings::small();
     let (steps, truth) = flow_history_tests::work(&acts, &settings, seed);
     let start = Disk::default();
-    let sweep = Sweep {
-        name: seed,
-        start: &start,
-        steps: &steps,
-        said: Said::all(0),
-        truth: &truth,
-        settings: &settings,
-    };
+    let sweep = Sweep::from_the_start(seed, &start, (&steps, &truth), &settings);
     let cuts = Cuts { every_up_to: 2, by_chance: 1, whole_one_in: 50 };
     sweep.run(cuts, usize::MAX, &mut Tally::default());
 }

@@ -41,6 +41,7 @@ mod segment; //    one file of the log: header, frames, ending
 mod shelf; //      where pieces of sealed segments are kept
 mod sealed; //     a segment compressed and indexed
 mod base; //       what a pruned log begins with
+mod slot_ids; //   the ids that slots were given, entry by entry
 mod log; //        all segments of a history, in order
 mod extent; //     how far the files of a log reach up to an entry
 mod salvage; //     what can still be read of a damaged log
@@ -76,6 +77,7 @@ pub use crate::sealed::{Grown, SealedHeader, Sealing, SegmentIndex, seal, verify
 pub use crate::segment::{Ending, SegmentHeader, SegmentReason, Tail};
 pub use crate::seq::Seq;
 pub use crate::shelf::{Kept, Piece, Shelf};
+pub use crate::slot_ids::SlotIds;
 pub use crate::source::{MemorySource, Source, read_up_to};
 pub use crate::stacks::{Beneath, Stacks, Tops};
 pub use crate::state::{Marks, PushError, Pushed, State};

@@ -12,7 +12,7 @@ use crate::source::read_up_to;
 use crate::{
     BaseHeader, Chain, Ending, FileName, FrameHeader, HistoryId, IDENTITY_BYTES, Identity, LogError,
     SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentIndex, SegmentReason, Seq, Source, State,
-    Tail, What,
+    Tail, What, Whole,
 };
 
 /// The log of a history: which segments there are and where each begins. Their frames are read when they are needed.
@@ -38,6 +38,11 @@ pub struct SegmentSummary {
 }
 
 impl SegmentSummary {
+    pub(crate) fn of_sealed(index: &SegmentIndex) -> Self {
+        let header = index.header();
+        Self { header: header.segment.clone(), bytes: header.file_bytes, sealed: Some(index.clone()) }
+    }
+
     /// The file that it is read from.
     #[must_use]
     pub fn file(&self) -> FileName {
@@ -143,9 +148,17 @@ impl Log {
     /// # Errors
     /// [`LogError`].
     pub fn start(&self) -> Result<State, LogError> {
+        self.whole_start().map(|(state, _)| state)
+    }
+
+    /// The same, with the ids of the slots whose components were removed by then.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn whole_start(&self) -> Result<Whole, LogError> {
         match &self.base {
-            Some(base) => base.state(&*self.source),
-            None => Ok(State::start(self.history())),
+            Some(base) => base.whole(&*self.source),
+            None => Ok((State::start(self.history()), BTreeMap::new())),
         }
     }
 
@@ -657,12 +670,7 @@ fn find_segments(
                 || sealed.footer().is_ok()
         });
         let summary = if let Some(index) = sound {
-            let header = index.header();
-            SegmentSummary {
-                header: header.segment.clone(),
-                bytes: header.file_bytes,
-                sealed: Some(index.clone()),
-            }
+            SegmentSummary::of_sealed(index)
         } else if listed.raw.contains(&number) {
             read_segment_header(&**source, number)?
         } else if let Some(found) = unsound.range(number..).next().map(|(number, _)| *number) {

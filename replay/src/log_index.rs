@@ -198,7 +198,19 @@ impl LogIndex {
     /// # Errors
     /// [`LogError`].
     pub fn entry(&self, seq: Seq) -> Result<Option<Entry>, LogError> {
-        Ok(self.entry_with_slots(seq)?.map(|(entry, _)| entry))
+        let Some(segment) = self.segment_of(seq) else { return Ok(None) };
+        let found = segment.find(seq)?;
+        let before =
+            EntryBefore { log_time: found.log_time, next_slot: found.next_slot, ..self.before(seq, None) };
+        match crate::canonical::decode_whole_entry(found.bytes(), &before) {
+            Ok((header, body)) => {
+                let id = FlowVersionId::new(seq, &found.chain);
+                Ok(Some(Entry { seq, id, header, body }))
+            }
+            Err(why) => Err(before.failure.take().unwrap_or_else(|| {
+                LogError::damaged(segment.file(), found.offset, Some(seq), What::Encoding(why))
+            })),
+        }
     }
 
     /// What an entry makes of the component in a slot, given what it was before; `None` stands for a slot that is empty. Reads
@@ -253,26 +265,6 @@ impl LogIndex {
             vocabularies: (0..self.segments.len()).map(|_| OnceCell::new()).collect(),
             known,
             failure: RefCell::new(None),
-        }
-    }
-
-    /// One entry, and the slot that the first add in it takes; the others take those that follow.
-    ///
-    /// # Errors
-    /// [`LogError`].
-    pub fn entry_with_slots(&self, seq: Seq) -> Result<Option<(Entry, Slot)>, LogError> {
-        let Some(segment) = self.segment_of(seq) else { return Ok(None) };
-        let found = segment.find(seq)?;
-        let before =
-            EntryBefore { log_time: found.log_time, next_slot: found.next_slot, ..self.before(seq, None) };
-        match crate::canonical::decode_whole_entry(found.bytes(), &before) {
-            Ok((header, body)) => {
-                let id = FlowVersionId::new(seq, &found.chain);
-                Ok(Some((Entry { seq, id, header, body }, found.next_slot)))
-            }
-            Err(why) => Err(before.failure.take().unwrap_or_else(|| {
-                LogError::damaged(segment.file(), found.offset, Some(seq), What::Encoding(why))
-            })),
         }
     }
 

@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flow_history_flow::{ComponentId, Operation, Slot};
+use flow_history_flow::{ComponentId, Slot};
 
 use crate::log::{Listed, check_continues, read_base, read_identity, read_segment_header};
 use crate::shelf::OwnShelf;
 use crate::{
-    BaseHeader, Body, FileName, Identity, Log, LogError, Replay, SegmentIndex, SegmentSummary, Seq, Source,
-    State, Whole,
+    BaseHeader, FileName, Identity, Log, LogError, Replay, SegmentIndex, SegmentSummary, Seq, SlotIds,
+    Source, State, Whole,
 };
 
 impl Log {
@@ -44,11 +44,7 @@ impl Log {
         let mut goes_on = false;
         while number <= listed.last() {
             let summary = match sealed.get(&number) {
-                Some(index) => Some(SegmentSummary {
-                    header: index.header().segment.clone(),
-                    bytes: index.header().file_bytes,
-                    sealed: Some(index.clone()),
-                }),
+                Some(index) => Some(SegmentSummary::of_sealed(index)),
                 None => match read_segment_header(&**source, number) {
                     Ok(summary) => Some(summary),
                     Err(LogError::Damaged(_)) => None,
@@ -123,24 +119,16 @@ impl Log {
     fn fold_up_to(
         &self,
         start: State,
-        mut removed: BTreeMap<Slot, ComponentId>,
+        removed: BTreeMap<Slot, ComponentId>,
         upto: Seq,
     ) -> Result<(Whole, Option<LogError>), LogError> {
-        let mut next_slot = start.flow.next_slot().0;
+        let mut ids = SlotIds::after(removed, &start.flow);
         let mut replay = Replay::from_state(self, start);
         let mut failure = None;
         while replay.state().seq < upto {
             match replay.next_entry() {
                 Ok(None) => break,
-                Ok(Some(entry)) => {
-                    let Body::Change(operations) = &entry.body else { continue };
-                    for operation in operations {
-                        if let Operation::Add { component, slot } = operation {
-                            removed.insert(slot.unwrap_or(Slot(next_slot)), component.id.clone());
-                            next_slot += u32::from(slot.is_none());
-                        }
-                    }
-                }
+                Ok(Some(entry)) => ids.follow(&entry.body),
                 Err(error @ LogError::Io { .. }) => return Err(error),
                 Err(error) => {
                     failure = Some(error);
@@ -149,7 +137,7 @@ impl Log {
             }
         }
         let state = replay.into_state();
-        removed.retain(|slot, _| state.flow.component_in(*slot).is_none());
+        let removed = ids.removed_from(&state.flow);
         Ok(((state, removed), failure))
     }
 

@@ -22,6 +22,7 @@ mod workload; //   what a host does to a history on such a disk
 mod oracle; //     what must be true of whatever a crash leaves
 mod power_cut; //  cutting the power after every step
 mod log_files; //  whether two directories hold the same log
+mod forged; //     raw segments that were tampered with
 mod overlay; //    files of which one is another
 mod skip; //       what could not be tried here
 
@@ -29,6 +30,7 @@ pub use crate::chance::Chance;
 pub use crate::clock::SeededClock;
 pub use crate::disk::{Disk, Fate, Files, Outcome, Step};
 pub use crate::faulty::{Call, Fault, Faulty};
+pub use crate::forged::{Forged, Frame, crc32};
 pub use crate::gene::{Gene, random_value};
 pub use crate::log_files::is_same_log;
 pub use crate::model::{Line, Model, slots_of};

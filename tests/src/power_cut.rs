@@ -90,7 +90,18 @@ pub struct Sweep<'w> {
     pub settings: &'w Settings,
 }
 
-impl Sweep<'_> {
+impl<'w> Sweep<'w> {
+    /// Of a history from its first step on: nothing had been said before.
+    #[must_use]
+    pub fn from_the_start(
+        name: u64,
+        start: &'w Disk,
+        (steps, truth): (&'w [Step], &'w Truth),
+        settings: &'w Settings,
+    ) -> Self {
+        Self { name, start, steps, said: Said::all(0), truth, settings }
+    }
+
     /// Cuts the power after every step, until so many images were seen.
     ///
     /// # Panics

@@ -13,6 +13,7 @@ use flow_history::{
     About, Advice, At, Author, Component, ComponentId, Error, FlowVersionId, History, Link, Mark,
     MemoryStorage, Operation, Order, Part, Reason, Request, Scope, Seq, Slot, Timestamp, Tuning, Value,
 };
+use flow_history_tests::crc32;
 
 /// Every file below a directory, and what it holds: length, hash, mode, time of change.
 pub(crate) fn listing(directory: &Path) -> BTreeMap<PathBuf, String> {
@@ -397,16 +398,6 @@ fn closed_history(path: &Path) {
     let alice = Author::user("alice");
     history.change(&alice, "").add(Component::new("pump", "processor")).append().unwrap();
     history.close().unwrap();
-}
-
-/// CRC-32 as in zlib, bit by bit: the suite is no home of crc32fast.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |sum, byte| {
-        (0..8).fold(
-            sum ^ u32::from(*byte),
-            |sum, _| if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 },
-        )
-    })
 }
 
 fn with_format(path: &Path, format: u16, sum_at: usize) {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flow_history::{At, Author, Component, Error, History, LiveStamps, Mark, MemoryStorage, Scope, Tuning};
-use flow_history_tests::{Files, SeededClock};
+use flow_history_tests::{Files, SeededClock, crc32};
 
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data/golden-sealed-0")
@@ -116,16 +116,6 @@ fn sealed_segments_a_base_and_a_checkpoint_that_were_written_once_open_for_ever(
     assert_eq!(history.at(before).unwrap().version(), before);
     history.close().unwrap();
     History::options().open_storage_read_only(Arc::new(storage)).unwrap().verify().unwrap();
-}
-
-/// CRC-32 as in zlib, bit by bit: the suite is no home of crc32fast.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |sum, byte| {
-        (0..8).fold(
-            sum ^ u32::from(*byte),
-            |sum, _| if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 },
-        )
-    })
 }
 
 #[test]

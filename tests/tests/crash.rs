@@ -299,14 +299,7 @@ fn in_the_middle_of_recovering_from_a_crash() {
         tally.workloads += 1;
         let (steps, truth) = work_twice(&some(&mut Chance::new(seed), 4, &[Change, Big]), &settings, seed);
         let start = Disk::default();
-        let first = Sweep {
-            name: seed,
-            start: &start,
-            steps: &steps,
-            said: Said::all(0),
-            truth: &truth,
-            settings: &settings,
-        };
+        let first = Sweep::from_the_start(seed, &start, (&steps, &truth), &settings);
         let cuts = Cuts { every_up_to: 4, by_chance: 2, whole_one_in: 1_000 };
         let mut number = 0;
         first.each_image(cuts, most, &mut tally, |tally, files, said, _| {

@@ -21,9 +21,9 @@ use std::time::Duration;
 use cap::Cap;
 use flow_history::{Author, Component, Error, History, MemoryStorage, Source, Tuning};
 use flow_history_replay::{
-    Chain, FRAME_HEADER_BYTES, FrameKind, SEGMENT_HEADER_BYTES, SegmentHeader, Seq, What, encode_frame,
+    Chain, FRAME_HEADER_BYTES, FrameKind, SEGMENT_HEADER_BYTES, Seq, What, encode_frame,
 };
-use flow_history_tests::{Chance, Files, SeededClock};
+use flow_history_tests::{Chance, Files, Forged, SeededClock, crc32};
 
 #[global_allocator]
 static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
@@ -91,92 +91,6 @@ fn sound() -> Files {
     storage.files()
 }
 
-/// A frame of a segment, taken apart.
-#[derive(Clone)]
-struct Frame {
-    kind: FrameKind,
-    entries: u32,
-    first_seq: u64,
-    synced_seq: u64,
-    chain: Chain,
-    payload: Vec<u8>,
-}
-
-/// A raw segment, taken apart, to be put together with matching checksums.
-#[derive(Clone)]
-struct Forged {
-    header: SegmentHeader,
-    frames: Vec<Frame>,
-}
-
-impl Forged {
-    fn of(files: &Files) -> Self {
-        let bytes = &files[SEGMENT];
-        let header = SegmentHeader::decode(bytes, 1).unwrap();
-        let (mut frames, mut at) = (Vec::new(), SEGMENT_HEADER_BYTES);
-        while bytes.get(at..at + 4) == Some(b"FhFr") {
-            let number = |from: usize, count: usize| {
-                bytes[at + from..at + from + count]
-                    .iter()
-                    .rev()
-                    .fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte))
-            };
-            let length = usize::try_from(number(12, 4)).unwrap();
-            let kind =
-                [FrameKind::Entries, FrameKind::Vouch, FrameKind::Closed][usize::from(bytes[at + 4]) - 1];
-            frames.push(Frame {
-                kind,
-                entries: u32::try_from(number(8, 4)).unwrap(),
-                first_seq: number(16, 8),
-                synced_seq: number(24, 8),
-                chain: Chain(bytes[at + 32..at + 64].try_into().unwrap()),
-                payload: bytes[at + FRAME_HEADER_BYTES..at + FRAME_HEADER_BYTES + length].to_vec(),
-            });
-            at += (FRAME_HEADER_BYTES + length).next_multiple_of(8);
-        }
-        Self { header, frames }
-    }
-
-    fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = self.header.encode();
-        for frame in &self.frames {
-            let mut made = vec![0; FRAME_HEADER_BYTES];
-            made.extend(&frame.payload);
-            let about = (frame.kind, frame.entries, Seq(frame.first_seq));
-            encode_frame(
-                &mut made,
-                about,
-                Seq(frame.synced_seq),
-                &frame.chain,
-                &self.header,
-                bytes.len() as u64,
-            );
-            bytes.extend(made);
-        }
-        bytes
-    }
-
-    /// The hash chain of every frame from this one on as its entries have it.
-    fn chained(mut self, from: usize) -> Self {
-        let mut chain = if from == 0 { self.header.chain } else { self.frames[from - 1].chain };
-        for frame in &mut self.frames[from..] {
-            let mut at = 0;
-            while let Some(length) = frame.payload.get(at..at + 4) {
-                let length = u32::from_le_bytes(length.try_into().unwrap()) as usize;
-                let Some(entry) =
-                    frame.payload.get(at + 4..at + 4 + length).filter(|entry| !entry.is_empty())
-                else {
-                    break;
-                };
-                chain = chain.after(entry);
-                at += 4 + length;
-            }
-            frame.chain = chain;
-        }
-        self
-    }
-}
-
 /// What comes of opening a history and reading all of it.
 #[derive(Clone, PartialEq, Debug)]
 enum Came {
@@ -225,7 +139,7 @@ fn is_damaged(came: &Came) -> bool {
 #[test]
 fn forged_frames_are_damage() {
     let _alone = alone();
-    let truth = Forged::of(&sound());
+    let truth = Forged::of(&sound()[SEGMENT], 1);
     assert_eq!(forged("the truth", &truth), Came::Opened(4));
     assert_eq!(truth.frames.len(), 5, "four entries and the frame that closes");
     let check = |what: &str, forge: &dyn Fn(&mut Forged)| {
@@ -261,7 +175,7 @@ fn forged_frames_are_damage() {
 fn what_looks_like_a_frame_inside_of_an_entry_is_none() {
     let _alone = alone();
     // The whole segment, as a value of a component of itself.
-    let inner = Forged::of(&sound()).to_bytes();
+    let inner = Forged::of(&sound()[SEGMENT], 1).to_bytes();
     let mut tuning = Tuning::hostile();
     tuning.derive_from_bytes = u64::MAX;
     tuning.background = false;
@@ -283,7 +197,7 @@ fn what_looks_like_a_frame_inside_of_an_entry_is_none() {
 #[test]
 fn whatever_an_entry_says_it_is_an_error_or_can_be_read() {
     let _alone = alone();
-    let truth = Forged::of(&sound());
+    let truth = Forged::of(&sound()[SEGMENT], 1);
     let (mut tried, mut opened) = (0, 0);
     let bound = bounded("entries", 1 << 20);
     drop(bound);
@@ -307,7 +221,7 @@ fn whatever_an_entry_says_it_is_an_error_or_can_be_read() {
 #[test]
 fn lengths_beyond_the_file_cost_nothing() {
     let _alone = alone();
-    let truth = Forged::of(&sound());
+    let truth = Forged::of(&sound()[SEGMENT], 1);
     let huge: [&[u8]; 5] = [
         &[0xfd, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
         &[0xfd, 0, 0, 0, 0, 0, 1, 0, 0],
@@ -338,7 +252,7 @@ fn tails_of_any_kind_and_size_are_read_in_linear_time() {
     let _alone = alone();
     let mut chance = Chance::new(1);
     // Not closed: what follows may be torn.
-    let mut open = Forged::of(&sound());
+    let mut open = Forged::of(&sound()[SEGMENT], 1);
     open.frames.pop();
     let sound = sound();
     let check = |what: &str, tail: Vec<u8>, expected: &dyn Fn(&Came) -> bool| {
@@ -392,16 +306,6 @@ fn forge_header(made: &mut Vec<u8>, of: &Forged, payload: usize, at: u64) {
     summed.extend(&made[..68]);
     let sum = crc32(&summed);
     made[68..72].copy_from_slice(&sum.to_le_bytes());
-}
-
-/// CRC-32 as in zlib, bit by bit: the suite is no home of crc32fast.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |sum, byte| {
-        (0..8).fold(
-            sum ^ u32::from(*byte),
-            |sum, _| if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 },
-        )
-    })
 }
 
 #[test]

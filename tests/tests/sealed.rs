@@ -14,9 +14,9 @@ use flow_history::{
 };
 use flow_history_replay::{
     Body, Chain, Ending, Entry, FileName, Folded, Log, LogError, LogIndex, Loose, MemorySource, Placed,
-    Replay, Sealing, Seq, State, Tail, seal, verify_sealed,
+    Replay, Sealing, Seq, State, Tail, What, seal, verify_sealed,
 };
-use flow_history_tests::{Chance, Gene, SeededClock, slots_of, thoroughness};
+use flow_history_tests::{Chance, Forged, Gene, SeededClock, slots_of, thoroughness};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -233,7 +233,10 @@ fn the_flow_alone_is_what_replay_gives_at_every_version() {
                 loose.run_to(&log, truth.seq).unwrap();
                 let started = started(&log, &states[from], truth.seq);
                 let loose = loose.into_folded().unwrap();
-                for folded in [&along, &at_once, &loose, &started] {
+                let mut checked = Loose::of(&Folded::from(&states[from]));
+                checked.run_checked(&log, truth.seq).unwrap();
+                let checked = checked.into_folded().unwrap();
+                for folded in [&along, &at_once, &loose, &started, &checked] {
                     assert_eq!(folded.seq(), truth.seq);
                     let of = format!("seed {seed}, version {}, from {from}", truth.seq);
                     assert_eq!(slots_of(folded.flow()), slots_of(&truth.flow), "{of}");
@@ -249,6 +252,26 @@ fn the_flow_alone_is_what_replay_gives_at_every_version() {
         }
     }
     assert!(compared > 2_000, "{compared} flows were compared");
+}
+
+/// Every checksum is made to match; what is wrong is which entries the chain says that there were.
+#[test]
+fn entries_that_the_chain_does_not_lead_to_are_found_where_it_is_checked() {
+    let (mut files, _) = made(400, 40);
+    let first = FileName::RawSegment(1).to_string();
+    let mut forged = Forged::of(&files[&first], 1);
+    let frame = forged.frames.iter_mut().find(|frame| frame.entries > 0).unwrap();
+    frame.chain.0[31] ^= 1;
+    let to = Seq(frame.first_seq + u64::from(frame.entries) - 1);
+    let bytes = forged.to_bytes();
+    files.get_mut(&first).unwrap()[..bytes.len()].copy_from_slice(&bytes);
+    let log = open(&files).unwrap();
+    let begin = || Loose::of(&Folded::from(&log.start().unwrap()));
+    begin().run_to(&log, to).unwrap();
+    match begin().run_checked(&log, to) {
+        Err(LogError::Damaged(damage)) => assert_eq!(damage.what, What::Chain),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn at(seq: Seq) -> usize {

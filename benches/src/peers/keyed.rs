@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::{Appender, Failure, Kind, Outcome, Store, broken};
 use crate::plain::{
-    Change, PlainChange, PlainComponent, PlainFlow, PlainOperation, decode_flow, encode_flow,
+    Change, PlainChange, PlainComponent, PlainFlow, PlainOperation, decode_flow, encode_flow, folded,
 };
 
 /// Changes from one checkpoint to the next.
@@ -111,15 +111,11 @@ impl KeyedStore {
 }
 
 fn flow_at(keyed: &mut dyn Keyed, version: u64) -> Outcome<PlainFlow> {
-    let (from, mut flow) = match keyed.checkpoint(version)? {
+    let (from, flow) = match keyed.checkpoint(version)? {
         None => (0, PlainFlow::new()),
         Some((from, packed)) => (from, decode_flow(&zstd::decode_all(packed.as_slice()).map_err(broken)?)?),
     };
-    keyed.changes(from + 1, version, &mut |_, bytes| {
-        PlainChange::decode(bytes)?.apply(&mut flow);
-        Ok(())
-    })?;
-    Ok(flow)
+    Ok(folded(flow, |each| keyed.changes(from + 1, version, &mut |_, bytes| each(bytes)))?.0)
 }
 
 /// A component at a version: its changes newest first, until it was added or removed; then forward.
@@ -239,13 +235,10 @@ impl Store for KeyedStore {
     }
 
     fn replay(&mut self) -> Outcome<u64> {
-        let mut flow = PlainFlow::new();
-        let mut count = 0;
-        self.keyed.changes(1, u64::MAX, &mut |_, bytes| {
-            PlainChange::decode(bytes)?.apply(&mut flow);
-            count += 1;
-            Ok(())
-        })?;
+        let read = |each: &mut dyn FnMut(&[u8]) -> Outcome<()>| {
+            self.keyed.changes(1, u64::MAX, &mut |_, bytes| each(bytes))
+        };
+        let (flow, count) = folded(PlainFlow::new(), read)?;
         std::hint::black_box(flow);
         Ok(count)
     }

@@ -1,7 +1,7 @@
 //! Stores of entries that know no flow: an entry is the bytes of a change, and the harness folds them where a flow is wanted.
 
 use super::{Appender, Failure, Kind, Outcome, Store};
-use crate::plain::{Change, PlainChange, PlainFlow};
+use crate::plain::{Change, PlainChange, PlainFlow, folded};
 
 /// Appends the bytes of a change, from a thread of its own.
 pub(super) type Putter = Box<dyn FnMut(Vec<u8>) -> Outcome<()> + Send>;
@@ -107,24 +107,13 @@ impl Store for Folded {
     }
 
     fn replay(&mut self) -> Outcome<u64> {
-        let mut flow = PlainFlow::new();
-        let mut count = 0;
-        self.entries.read(u64::MAX, &mut |bytes| {
-            PlainChange::decode(bytes)?.apply(&mut flow);
-            count += 1;
-            Ok(())
-        })?;
+        let (flow, count) = folded(PlainFlow::new(), |each| self.entries.read(u64::MAX, each))?;
         std::hint::black_box(flow);
         Ok(count)
     }
 
     fn contents(&mut self, version: u64) -> Outcome<PlainFlow> {
-        let mut flow = PlainFlow::new();
-        self.entries.read(version, &mut |bytes| {
-            PlainChange::decode(bytes)?.apply(&mut flow);
-            Ok(())
-        })?;
-        Ok(flow)
+        Ok(folded(PlainFlow::new(), |each| self.entries.read(version, each))?.0)
     }
 
     fn flush(&mut self) -> Outcome<()> {

@@ -86,11 +86,11 @@ fn unsigned(version: i64) -> u64 {
 
 fn put(connection: &mut Connection, first: Option<u64>, puts: Vec<Put>) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut version = match first {
+    let first = match first {
         Some(first) => signed(first),
         None => newest(&transaction)? + 1,
     };
-    for put in puts {
+    for (version, put) in (first..).zip(puts) {
         transaction
             .prepare_cached("INSERT INTO changes (version, change) VALUES (?1, ?2)")?
             .execute(params![version, put.bytes])?;
@@ -104,7 +104,6 @@ fn put(connection: &mut Connection, first: Option<u64>, puts: Vec<Put>) -> rusql
                 .prepare_cached("INSERT INTO checkpoints (version, flow) VALUES (?1, ?2)")?
                 .execute(params![version, checkpoint])?;
         }
-        version += 1;
     }
     transaction.commit()
 }
