@@ -227,8 +227,7 @@ impl ChangeBuilder {
     /// [`Error::SecretGone`].
     #[inline]
     pub fn append(self) -> Result<FlowVersionId, Error> {
-        let history = self.history.clone();
-        let draft = self.into_draft()?;
+        let (history, draft) = self.into_draft()?;
         let secrets = draft.secrets.clone();
         let appended = history.writer()?.append(draft);
         if let Some(secrets) = secrets {
@@ -243,8 +242,7 @@ impl ChangeBuilder {
     /// As for [`ChangeBuilder::append`], what only the disk can say excepted: that comes through the ticket. And
     /// [`Error::Busy`] where too much waits already.
     pub fn submit(self) -> Result<Ticket, Error> {
-        let history = self.history.clone();
-        let draft = self.into_draft()?;
+        let (history, draft) = self.into_draft()?;
         let secrets = draft.secrets.clone();
         let ticket = history.writer()?.submit(draft);
         if let Some(secrets) = secrets {
@@ -256,8 +254,9 @@ impl ChangeBuilder {
         ticket
     }
 
-    pub(crate) fn into_draft(mut self) -> Result<Draft, Error> {
-        let history = self.history.clone();
+    /// What is to be appended, and to which history.
+    pub(crate) fn into_draft(mut self) -> Result<(History, Draft), Error> {
+        let history = self.history;
         let writer = history.writer()?;
         let now = || writer.clock().now();
         // A request that is repeated is worked out on the flow that the first one met, so that it is known again.
@@ -295,7 +294,7 @@ impl ChangeBuilder {
         };
         let mut draft = self.about.into_draft(self.author, Intent::Edit, now, Body::Change(operations));
         draft.secrets = (!named.is_empty()).then(|| Box::new(Secrets { named, sealed, may_repeat }));
-        Ok(draft)
+        Ok((history, draft))
     }
 }
 

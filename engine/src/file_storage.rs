@@ -5,9 +5,13 @@ use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+#[cfg(unix)]
+use std::time::{Duration, Instant};
 
 use flow_history_flow::mistake;
 use flow_history_replay::{FileName, Source};
+#[cfg(unix)]
+use parking_lot::Mutex;
 
 use crate::open_files;
 use crate::storage::{Lock, LockError, Storage};
@@ -279,28 +283,55 @@ struct FileLock {
 
 impl Lock for FileLock {
     fn is_held(&self) -> bool {
-        self.named.is_still()
+        self.named.is_still(&self.file)
     }
 }
 
-/// A name that led to an open file. Asked before each group is written, so that of the file itself nothing is asked again.
+/// A name that led to an open file. Asked before each group is written: walking the path costs as much there as making the
+/// entry does, so that mostly only the file is looked at, in which deleting and replacing it show.
 #[cfg(unix)]
 struct Named {
     path: PathBuf,
     /// Device and number of the file.
     file: (u64, u64),
+    looked: Mutex<Looked>,
 }
+
+/// When the path was walked last, and what the file said of itself then.
+#[cfg(unix)]
+struct Looked {
+    at: Instant,
+    /// How many names it had, and when that, or one of them, changed.
+    names: (u64, i64, i64),
+}
+
+/// The longest that a path goes without being walked: for what does not show in the file, such as a directory put in the
+/// place of its own.
+#[cfg(unix)]
+const WALK_AFTER: Duration = Duration::from_millis(1);
 
 #[cfg(unix)]
 impl Named {
     fn of(file: &File, path: PathBuf) -> io::Result<Self> {
-        Ok(Self { path, file: identity(&file.metadata()?) })
+        let metadata = file.metadata()?;
+        let looked = Looked { at: Instant::now(), names: names_of(&metadata) };
+        Ok(Self { path, file: identity(&metadata), looked: Mutex::new(looked) })
     }
 
     /// Whether it still does.
-    fn is_still(&self) -> bool {
+    fn is_still(&self, file: &File) -> bool {
+        let names = file.metadata().ok().map(|metadata| names_of(&metadata));
+        let mut looked = self.looked.lock();
+        let now = Instant::now();
+        if names == Some(looked.names) && now.duration_since(looked.at) < WALK_AFTER {
+            return true;
+        }
         match fs::symlink_metadata(&self.path) {
-            Ok(now) => identity(&now) == self.file,
+            Ok(found) if identity(&found) == self.file => {
+                *looked = Looked { at: now, names: names_of(&found) };
+                true
+            }
+            Ok(_) => false,
             // Where nothing is known, that it cannot be looked at is no reason to write no more.
             Err(error) => error.kind() != io::ErrorKind::NotFound,
         }
@@ -313,6 +344,12 @@ fn identity(metadata: &fs::Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
+#[cfg(unix)]
+fn names_of(metadata: &fs::Metadata) -> (u64, i64, i64) {
+    use std::os::unix::fs::MetadataExt;
+    (metadata.nlink(), metadata.ctime(), metadata.ctime_nsec())
+}
+
 #[cfg(not(unix))]
 struct Named;
 
@@ -323,7 +360,7 @@ impl Named {
     }
 
     /// Elsewhere a file that is open cannot be deleted.
-    fn is_still(&self) -> bool {
+    fn is_still(&self, _file: &File) -> bool {
         true
     }
 }

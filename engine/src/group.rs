@@ -153,6 +153,9 @@ impl Ticket {
     /// # Errors
     /// As for an append.
     pub fn wait(self) -> Result<FlowVersionId, Error> {
+        if let Some(outcome) = self.outcome() {
+            return self.result(outcome);
+        }
         self.writer.wait_for(&self.group)?;
         Ok(self.id)
     }
@@ -160,7 +163,7 @@ impl Ticket {
     /// The result, once there is one.
     #[must_use]
     pub fn try_result(&self) -> Option<Result<FlowVersionId, Error>> {
-        self.group.outcome().map(|outcome| self.result(outcome))
+        self.outcome().map(|outcome| self.result(outcome))
     }
 
     /// Calls back when there is a result, at once if there is one; on whatever thread made the entry durable, so be
@@ -170,7 +173,15 @@ impl Ticket {
         let call = move |outcome: Result<(), Failure>| {
             callback(outcome.map(|()| id).map_err(|failure| failure.to_error()));
         };
-        self.group.call_on_end(Box::new(call));
+        match self.outcome() {
+            Some(outcome) => call(outcome),
+            None => self.group.call_on_end(Box::new(call)),
+        }
+    }
+
+    /// How the group ended. In a child of the process that opened the history nobody will ever settle it: there it has failed.
+    fn outcome(&self) -> Option<Result<(), Failure>> {
+        self.group.outcome().or_else(|| self.writer.check_process().err().map(Err))
     }
 
     fn result(&self, outcome: Result<(), Failure>) -> Result<FlowVersionId, Error> {
@@ -184,7 +195,7 @@ impl Future for Ticket {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         // The waker is left before the outcome is looked at, so that an outcome that comes in between wakes it.
         self.group.wake_on_end(context.waker());
-        match self.group.outcome() {
+        match self.outcome() {
             Some(outcome) => Poll::Ready(self.result(outcome)),
             None => Poll::Pending,
         }

@@ -276,7 +276,7 @@ impl History {
         let mut prepared = Ok(());
         for change in changes {
             match change.into_draft() {
-                Ok(draft) => {
+                Ok((_, draft)) => {
                     secrets.push(draft.secrets.clone());
                     drafts.push(draft);
                 }

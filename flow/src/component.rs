@@ -47,11 +47,12 @@ impl Component {
         self
     }
 
-    /// Puts, in the place of its kind and of each field's name, the equal name that `known` gives, where it gives one: many
-    /// components then hold one text.
+    /// Puts, in the place of its kind and of each field's name that is too long to lie in place, the equal name that `known`
+    /// gives, where it gives one: many components then hold one text.
     pub fn rename_alike<'n>(&mut self, known: impl Fn(&Name) -> Option<&'n Name>) {
         let share = |name: &mut Name| {
-            if let Some(known) = known(name)
+            if name.is_shared()
+                && let Some(known) = known(name)
                 && known == name
             {
                 name.clone_from(known);

@@ -22,7 +22,7 @@
 mod limits; //     every bound of the model, with their relations
 mod name; //       ids and names: shared, cheap to clone
 mod number; //     a number with its lexeme
-mod text; //       the text of a value
+mod text; //       the text of a value, an id or a name
 mod value; //      what a field holds
 mod map; //        an ordered map of values
 mod path; //       where inside a component's fields

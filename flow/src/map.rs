@@ -34,11 +34,11 @@ impl Map {
         distinct.then_some(Self(entries))
     }
 
-    /// As [`Map::of_distinct`], beside a map that very likely has the same keys, as components of a kind do: where they are
-    /// the very texts of that one, nothing is compared.
+    /// As [`Map::of_distinct`], beside a map that very likely has the same keys, as components of a kind do: where it does,
+    /// they are not compared with each other.
     #[must_use]
     pub fn of_distinct_like(entries: Vec<(Name, Value)>, like: &Map) -> Option<Self> {
-        let is_same = |((key, _), (other, _)): (&(Name, Value), &(Name, Value))| key.is_same_text(other);
+        let is_same = |((key, _), (other, _)): (&(Name, Value), &(Name, Value))| key == other;
         if entries.len() == like.0.len() && entries.iter().zip(&like.0).all(is_same) {
             return Some(Self(entries));
         }
@@ -69,12 +69,9 @@ impl Map {
         self.0.iter_mut().find(|(k, _)| &**k == key).map(|(_, value)| value)
     }
 
-    /// As [`Map::get_mut`] for a key that may be the very text that is held: then no text is read.
+    /// As [`Map::get_mut`], for whoever has the key as a name: where both lie in place, no other memory is read.
     pub(crate) fn named_mut(&mut self, key: &Name) -> Option<&mut Value> {
-        // The very text is looked for before any other is read: nearly always it is there.
-        let same = self.0.iter().position(|(held, _)| held.is_same_text(key));
-        let at = same.or_else(|| self.0.iter().position(|(held, _)| held == key))?;
-        self.0.get_mut(at).map(|(_, value)| value)
+        self.0.iter_mut().find(|(held, _)| held == key).map(|(_, value)| value)
     }
 
     /// The place of a key among the keys.

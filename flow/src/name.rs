@@ -1,40 +1,36 @@
-//! Ids and names: text that is shared rather than copied.
+//! Ids and names.
 
 use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use crate::Text;
+
 macro_rules! shared_text {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        pub struct $name(Text);
 
         impl $name {
             /// Returns the text.
             #[must_use]
             pub fn as_str(&self) -> &str {
-                &self.0
-            }
-
-            /// Returns the text, shared.
-            #[must_use]
-            pub fn to_shared(&self) -> Arc<str> {
-                Arc::clone(&self.0)
+                self.0.as_str()
             }
         }
 
         impl Deref for $name {
             type Target = str;
             fn deref(&self) -> &str {
-                &self.0
+                self.0.as_str()
             }
         }
 
         impl Borrow<str> for $name {
             fn borrow(&self) -> &str {
-                &self.0
+                self.0.as_str()
             }
         }
 
@@ -52,7 +48,7 @@ macro_rules! shared_text {
 
         impl From<Arc<str>> for $name {
             fn from(text: Arc<str>) -> Self {
-                Self(text)
+                Self(text.into())
             }
         }
 
@@ -70,25 +66,25 @@ macro_rules! shared_text {
 
         impl PartialEq<str> for $name {
             fn eq(&self, other: &str) -> bool {
-                &*self.0 == other
+                self.as_str() == other
             }
         }
 
         impl PartialEq<&str> for $name {
             fn eq(&self, other: &&str) -> bool {
-                &*self.0 == *other
+                self.as_str() == *other
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Debug::fmt(&*self.0, f)
+                fmt::Debug::fmt(&self.0, f)
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
     };
@@ -97,19 +93,20 @@ macro_rules! shared_text {
 shared_text! {
     /// The id of a component, given by the host: 1 to 255 bytes of any text.
     ///
-    /// The length is checked when an operation is applied, where the error can name the operation. Cloning shares the
-    /// text.
+    /// The length is checked when an operation is applied, where the error can name the operation. Cloning is as cheap as
+    /// that of a [`Text`].
     ComponentId
 }
 
 shared_text! {
-    /// The name of a kind, a field or a map key: any text, the empty one included. Cloning shares the text.
+    /// The name of a kind, a field or a map key: any text, the empty one included. Cloning is as
+    /// cheap as that of a [`Text`].
     Name
 }
 
 impl Name {
-    /// Whether both hold one text between them, which is not read.
-    pub(crate) fn is_same_text(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+    /// Whether the text lies elsewhere, where others may share it.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.0.is_shared()
     }
 }

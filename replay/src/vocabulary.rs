@@ -78,8 +78,8 @@ impl Vocabulary {
         if bytes > VOCABULARY_NAME_BYTES_MAX { None } else { self.authors.add(Arc::clone(author)) }
     }
 
-    /// Puts the texts of names that are known in the place of the same ones held apart, so that ten thousand components of
-    /// a kind hold its field names once, and comparing them reads one memory.
+    /// Puts the texts of names that are known in the place of the same ones held apart, where they do not lie in place: ten
+    /// thousand components of a kind then hold its long field names once.
     pub fn share_names(&self, component: &mut Component) {
         component.rename_alike(|name| self.names.numbers.get_key_value(name).map(|(known, _)| known));
     }

@@ -234,6 +234,8 @@ impl Writer {
 
     /// Returns when everything appended so far is durable.
     pub(crate) fn flush(&self) -> Result<(), Error> {
+        // In a child of the process the lock may be one that nobody lets go.
+        self.check_process().map_err(|forked| forked.to_error())?;
         let flushed = self.flush_keeping_lost();
         // Whoever waited for buffered entries knows now what became of them.
         let lost = self.building.lock().lost.take();
@@ -341,7 +343,8 @@ impl Writer {
 
     pub(super) fn enter(&self) -> Result<MutexGuard<'_, Building>, Error> {
         if self.durability == Durability::Immediate {
-            // Buffered entries are asked about when they are written: the question costs as much as a tenth of one.
+            // Before any lock is taken: in a child it may be one that nobody lets go. Buffered entries are asked about when
+            // they are written: the question costs as much as a tenth of one.
             self.check_process().map_err(|forked| forked.to_error())?;
         }
         let mut building = self.building.lock();

@@ -30,9 +30,12 @@ pub(super) const RECENT_ENTRIES: usize = 32;
 /// takes back is their own last change, however much went on since.
 const AUTHORS_KEPT: usize = 16;
 const UNIT_BYTES_MAX: usize = 1 << 10;
+/// Among how many of the newest entries another of the same author is looked for.
+const LOOKED_THROUGH: usize = 4;
 
 impl Writer {
-    /// Waits until a group has ended, leading groups to the disk where nobody else does.
+    /// Waits until a group has ended, leading groups to the disk where nobody else does. For whoever made sure that this is
+    /// the process that opened the history.
     pub(crate) fn wait_for(&self, group: &Group) -> Result<(), Error> {
         if group.outcome().is_none() && !group.attend() {
             return group.wait().map_err(|failure| failure.to_error());
@@ -129,7 +132,9 @@ impl Writer {
         building.led = Some(Arc::clone(&taken.group));
         drop(building);
 
-        if let Err(failure) = self.check_process().and_then(|()| self.check_lock()) {
+        // Whoever appends at once was asked on entering, and whoever has a ticket before waiting; those who buffer were not.
+        let of_this_process = if self.is_buffered() { self.check_process() } else { Ok(()) };
+        if let Err(failure) = of_this_process.and_then(|()| self.check_lock()) {
             self.fail(taken, failure);
             return;
         }
@@ -149,7 +154,7 @@ impl Writer {
 
     /// A child of the process that opened the history has no business with its files, and its copy of the state is of no
     /// use to anybody.
-    pub(super) fn check_process(&self) -> Result<(), Failure> {
+    pub(crate) fn check_process(&self) -> Result<(), Failure> {
         if std::process::id() == self.process {
             Ok(())
         } else {
@@ -241,9 +246,18 @@ impl Writer {
             }
         }
         let excess = recent.len().saturating_sub(RECENT_ENTRIES);
-        if excess > 0 {
-            let mut newest_of = self.newest_of.lock();
-            recent.drain(..excess).for_each(|old| keep_newest_of(&mut newest_of, old));
+        for _ in 0..excess {
+            let Some(old) = recent.pop_front() else { break };
+            // Where a newer one of the same author stays at hand, that is the one they take back. Mostly it is among the
+            // last few; where it is not found there, the older one is kept for nothing.
+            let author = &old.entry.header.author.id;
+            let is_newer = |other: &Recent| {
+                let header = &other.entry.header;
+                header.intent.is_undoable() && header.author.id == *author
+            };
+            if !recent.iter().rev().take(LOOKED_THROUGH).any(is_newer) {
+                keep_newest_of(&mut self.newest_of.lock(), old);
+            }
         }
         let newest = recent.back().map(|recent| recent.entry.seq);
         recent.retain(|recent| recent.bytes <= RECENT_BYTES || Some(recent.entry.seq) == newest);
