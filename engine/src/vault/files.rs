@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::io;
 
 use flow_history_replay::{FileName, LogError, Marks, Seq, read_up_to};
-use parking_lot::Mutex;
 
 use super::named::Named;
 use super::sealed::{FILE_BYTES_MAX, FORMAT, Sealed, Unread, WRAPPED};
 use crate::Error;
 use crate::files::Files;
 use crate::storage::{Failed, Storage, create_anew, write_all};
+use crate::sync::Mutex;
 
 /// The names that the file of a secret may have; the first again, because it may be renamed between two looks.
 fn names(id: [u8; 16]) -> [String; 3] {

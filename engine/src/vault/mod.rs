@@ -23,7 +23,6 @@ use std::sync::Arc;
 
 use flow_history_flow::SecretRef;
 use flow_history_replay::{Author, FileName, FlowVersionId, LogError, Mark, Marks, Seq, What};
-use parking_lot::Mutex;
 
 pub use self::secret::{KEY_NAME_BYTES_MAX, KeyError, SECRET_BYTES_MAX, SecretValue, VaultKey, VaultKeys};
 
@@ -32,6 +31,7 @@ pub(crate) use self::named::Named;
 use self::sealed::{Random, Unopened};
 use crate::files::Files;
 use crate::storage::{Failed, replace_file};
+use crate::sync::Mutex;
 use crate::writer::Writer;
 use crate::{Error, History};
 

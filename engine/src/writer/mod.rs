@@ -16,18 +16,18 @@ mod tending; //   what is done beside the append path, and closing
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use flow_history_flow::{Flow, Operation};
 use flow_history_replay::{Entry, FlowVersionId, Marks, SegmentReason, Seq, State};
-use parking_lot::{Condvar, Mutex, ReentrantMutex};
 
 use crate::active_segment::ActiveSegment;
 use crate::background::Background;
 use crate::published::Published;
 use crate::storage::{Lock, Storage};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Condvar, Mutex, ReentrantMutex};
 use crate::tuning::Tuning;
 use crate::{Clock, Error};
 

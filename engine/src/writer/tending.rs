@@ -1,7 +1,6 @@
 //! What is done beside the append path, and closing.
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use flow_history_flow::mistake;
@@ -12,6 +11,7 @@ use super::gathering::RECENT_BYTES;
 use crate::Error;
 use crate::active_segment::{Beginning, fill_new};
 use crate::group::Failure;
+use crate::sync::atomic::Ordering;
 
 /// How many components the flows of states that wait for their checkpoint may have together: each takes memory of its own
 /// for what changes behind it.
