@@ -16,7 +16,7 @@ use std::sync::Mutex;
 use crate::architecture::sources;
 
 /// A mistake, and the test that catches it.
-const MISTAKES: [(&str, &str); 32] = [
+const MISTAKES: [(&str, &str); 34] = [
     ("a frame is not synced", "crash::in_a_small_history"),
     ("a segment is named before its header is synced", "crash::while_segments_are_switched_and_sealed"),
     ("the directory is not synced after a rename", "crash::while_segments_are_switched_and_sealed"),
@@ -83,6 +83,8 @@ const MISTAKES: [(&str, &str); 32] = [
         "a link in place of a file is followed",
         "bad_input::each_bad_directory_has_its_own_error_and_is_left_as_it_was",
     ),
+    ("a secret is wiped before a mark says so", "crash::while_secrets_are_sealed_named_and_shredded"),
+    ("what was shredded comes back after a power cut", "crash::while_secrets_are_sealed_named_and_shredded"),
     (
         "a version is announced before it is written",
         "engine: published::tests::a_reader_sees_whole_versions_in_order_while_a_writer_publishes",
