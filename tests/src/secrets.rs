@@ -15,6 +15,8 @@ use crate::workload::Truth;
 pub struct Secrets {
     /// The reference and the plain secret, by id.
     plain: BTreeMap<[u8; 16], (SecretRef, String)>,
+    /// In the order in which they were named: their ids are other ones each time.
+    in_order: Vec<SecretRef>,
     /// The mark by which it was shredded.
     shredded: BTreeMap<[u8; 16], u64>,
 }
@@ -29,6 +31,7 @@ impl Secrets {
     /// Notes a secret that an entry names.
     pub fn note(&mut self, secret: &SecretRef, plain: &str) {
         self.plain.insert(secret.id, (secret.clone(), plain.to_owned()));
+        self.in_order.push(secret.clone());
     }
 
     /// Notes the mark by which a secret was shredded.
@@ -39,8 +42,7 @@ impl Secrets {
     /// Those that were not shredded.
     #[must_use]
     pub fn whole(&self) -> Vec<SecretRef> {
-        let whole = self.plain.iter().filter(|(id, _)| !self.shredded.contains_key(*id));
-        whole.map(|(_, (secret, _))| secret.clone()).collect()
+        self.in_order.iter().filter(|secret| !self.shredded.contains_key(&secret.id)).cloned().collect()
     }
 
     fn is_shredded(&self, id: &[u8; 16], upto: u64) -> bool {

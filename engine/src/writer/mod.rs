@@ -78,7 +78,7 @@ pub(crate) struct Writer {
     checkpoint: Mutex<CheckpointDue>,
     on_checkpoint_due: OnceLock<Box<dyn Fn() + Send + Sync>>,
     on_segment_full: OnceLock<Box<dyn Fn() + Send + Sync>>,
-    on_closed: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    on_closed: OnceLock<Box<dyn Fn(bool) + Send + Sync>>,
     /// Reads the state back from the files, where it was not kept.
     read_back: OnceLock<ReadBack>,
     background: Background,
@@ -203,8 +203,8 @@ impl Writer {
         let _ = self.on_segment_full.set(Box::new(act));
     }
 
-    /// Says what is done once the last frame of a history that closes is durable.
-    pub(crate) fn when_closed(&self, act: impl Fn() + Send + Sync + 'static) {
+    /// Says what is done when a history closes, given whether its last frame says so and is durable.
+    pub(crate) fn when_closed(&self, act: impl Fn(bool) + Send + Sync + 'static) {
         let _ = self.on_closed.set(Box::new(act));
     }
 

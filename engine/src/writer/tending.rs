@@ -320,11 +320,11 @@ impl Writer {
             drop(segment);
             result = closed.map_err(|failed| self.failure_of(&failed).to_error());
         }
-        // A process that was killed while it closed the history may have left raw what it had closed.
-        let seals = result.is_ok() && !poisoned && (dirty || was_closed) && self.tuning.seal;
+        // A process that was killed may have left raw what was full, or what it had closed.
+        let seals = result.is_ok() && !poisoned && self.tuning.seal;
         if let Some(act) = self.on_closed.get().filter(|_| seals) {
             // What cannot be sealed takes more room, and nothing else.
-            act();
+            act(dirty || was_closed);
         }
         self.advanced.notify_all();
         drop(self.lock.lock().take());
