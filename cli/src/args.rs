@@ -3,8 +3,8 @@
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    at, backup, blame, demo, diff, import, label, log, prune, restore, running, show, stat, trash, undo,
-    verify, when,
+    at, backup, blame, demo, diff, import, label, log, prune, restore, running, show, stat, succeed, trash,
+    undo, verify, when,
 };
 use crate::failure::{Exit, Failure};
 use crate::moment::Zone;
@@ -81,6 +81,7 @@ pub(crate) enum Command {
     Label(label::Label),
     Verify(verify::Verify),
     Backup(backup::Backup),
+    Succeed(succeed::Succeed),
     Prune(prune::Prune),
 }
 

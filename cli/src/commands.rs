@@ -16,6 +16,7 @@ pub(crate) mod trash; //   what was removed, and what would be
 pub(crate) mod label; //   names of versions
 pub(crate) mod verify; //  read everything, believe nothing
 pub(crate) mod backup; //  a copy
+pub(crate) mod succeed; // going on where a history is damaged
 pub(crate) mod prune; //   letting go of what is old
 mod applied; //            what a command that wrote says
 
@@ -44,6 +45,7 @@ pub(crate) fn run(command: &Command, out: &mut Output) -> Result<Exit, Failure> 
         Command::Label(label) => label.run(out),
         Command::Verify(verify) => verify.run(out),
         Command::Backup(backup) => backup.run(out),
+        Command::Succeed(succeed) => succeed.run(out),
         Command::Prune(prune) => prune.run(out),
     }
 }

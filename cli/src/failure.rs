@@ -137,7 +137,7 @@ impl From<Error> for Failure {
             }
             Error::Damaged { .. } => (
                 Exit::Damaged,
-                Some("nothing was changed; versions before the damage stay readable; restore the file from a backup".into()),
+                Some("nothing was changed; versions before the damage stay readable; restore the file from a backup, or go on with `flow-history succeed`".into()),
             ),
             Error::UnknownVersion { .. } => (Exit::NotFound, Some("`log` lists the versions".into())),
             Error::UnknownLabel { .. } => (

@@ -12,6 +12,12 @@ pub(crate) fn to_read(dir: &Path) -> Result<History, Failure> {
     Ok(History::open_read_only(dir)?)
 }
 
+/// As [`to_read`], for whoever wants to know why a history cannot be read.
+pub(crate) fn to_read_at_all(dir: &Path) -> Result<Result<History, flow_history::Error>, Failure> {
+    must_be_a_directory(dir)?;
+    Ok(History::open_read_only(dir))
+}
+
 /// Opens a history that exists to append to it.
 pub(crate) fn to_write(dir: &Path) -> Result<History, Failure> {
     must_be_a_directory(dir)?;

@@ -2,11 +2,10 @@
 //! first work for it, and ends with the last close.
 
 use std::collections::{BinaryHeap, VecDeque};
-use std::sync::{Arc, LazyLock};
-use std::thread;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, MutexGuard, of_the_process, thread};
 
 /// Which thread does it. What somebody may wait for never stands behind what reads and writes whole segments.
 #[derive(Clone, Copy)]
@@ -55,7 +54,7 @@ struct Pool {
 }
 
 type Lanes = [(Mutex<Pool>, Condvar); 2];
-static LANES: LazyLock<Lanes> = LazyLock::new(Default::default);
+of_the_process!(LANES: Lanes);
 
 impl Lane {
     fn pool(self) -> &'static (Mutex<Pool>, Condvar) {
@@ -231,7 +230,7 @@ fn run(lane: Lane) {
         match held.jobs.peek() {
             Some(job) if job.due <= now || held.users == 0 => {
                 if let Some(job) = held.jobs.pop() {
-                    parking_lot::MutexGuard::unlocked(&mut held, || {
+                    MutexGuard::unlocked(&mut held, || {
                         // A panic in one history's work must not take the thread from the others.
                         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job.work));
                     });

@@ -9,7 +9,7 @@ use flow_history_replay::{CLOSING_BYTES, FileName, FlowVersionId, Identity, Log,
 
 use crate::files::Files;
 use crate::storage::{Failed, Storage, create_anew, replace_file, write_all};
-use crate::vault::{Vault, copy_secrets, remove_unnamed};
+use crate::vault::{Vault, copy_secrets, settle_copied};
 use crate::verify::read_all;
 use crate::{Error, FileStorage, History};
 
@@ -133,8 +133,8 @@ fn copy(
 /// Reads a copy back whole. It reaches the version that was durable, and more where its last segment was sealed meanwhile.
 fn check(copy: &Files, vault: &Vault, version: FlowVersionId) -> Result<FlowVersionId, Error> {
     let (verified, named) = read_all(copy, vault)?;
-    // Sealed for an entry that came too late for the copy, or never.
-    remove_unnamed(copy, |id| named.lacks(id));
+    // Those that were sealed for an entry that came too late for the copy, or never, go.
+    settle_copied(copy, &named).map_err(|failed| Error::of_storage(&copy.place, failed))?;
     let chain = copy.read(|log| log.chain_at(version.seq()))?;
     match chain {
         Some(chain) if FlowVersionId::new(version.seq(), &chain) != version => {
@@ -194,8 +194,9 @@ fn try_copy(files: &Files, seq: Seq, to: &dyn Storage) -> Result<Copied, CopyErr
         copied.last_segment = segment.header.number;
     }
     copy_checkpoints(files, &log, seq, to, &mut copied)?;
-    // ORDER: after the log, so that whatever its entries name is there already.
-    let (secrets, bytes) = copy_secrets(files, to).map_err(|error| match error {
+    // ORDER: after the log, so that whatever its entries name is there already. Which of them these are is known once the
+    // copy was read: until then they are new ones, of which the next writer keeps what is named, should this be cut off.
+    let (secrets, bytes) = copy_secrets(files, to, FileName::NewSecret).map_err(|error| match error {
         Ok(read) => CopyError::Read(read),
         Err(failed) => CopyError::Write(failed),
     })?;

@@ -12,11 +12,11 @@ use flow_history_replay::{
     Chain, Ending, Entry, FileName, Folded, IDENTITY_BYTES, Log, LogError, LogIndex, Loose, Pushed, Replay,
     Seq, Source, State, What, read_up_to,
 };
-use parking_lot::Mutex;
 
 use crate::Error;
 use crate::cache::{self, Key, Kind, Pieces};
 use crate::storage::Storage;
+use crate::sync::Mutex;
 use crate::telemetry::{self, Phase};
 
 /// How many states, and how many flows, are kept for the next question, which is often about a version near the last one.

@@ -2,14 +2,15 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use flow_history_flow::mistake;
 use flow_history_replay::FlowVersionId;
-use parking_lot::Mutex;
 
 use crate::Error;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, OnceLock};
 use crate::writer::Writer;
 
 /// How a group ended; the reason is shared by all who wait for it.
@@ -193,6 +194,11 @@ impl Future for Ticket {
     type Output = Result<FlowVersionId, Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if mistake::is_made("an outcome is looked at before the waker is left") {
+            let outcome = self.group.outcome();
+            self.group.wake_on_end(context.waker());
+            return outcome.map_or(Poll::Pending, |outcome| Poll::Ready(self.result(outcome)));
+        }
         // The waker is left before the outcome is looked at, so that an outcome that comes in between wakes it.
         self.group.wake_on_end(context.waker());
         match self.outcome() {

@@ -8,7 +8,6 @@ use flow_history_flow::{Difference, Flow, Slot};
 use flow_history_replay::{
     Author, Body, Ending, FlowVersionId, Intent, LogError, LogIndex, Mark, Seq, State,
 };
-use parking_lot::Mutex;
 
 use crate::change::{About, ChangeBuilder};
 use crate::checkpoints::checkpoint_when_due;
@@ -26,6 +25,7 @@ use crate::stats::{Stats, sizes};
 use crate::storage::Storage;
 use crate::subscription::Subscription;
 use crate::succession::{Predecessor, predecessor_of};
+use crate::sync::Mutex;
 use crate::telemetry::{self, Phase};
 use crate::undo::{self, Applied, LeftBehind, Part, Plan, Proposal, Scope, Without};
 use crate::vault::{self, Vault};

@@ -27,6 +27,7 @@
 //!
 //! The modules, in the order data flows through them:
 
+mod sync; //           what threads wait for and share
 mod telemetry; //      spans and figures for the host's own tools
 mod error; //          what can go wrong, sorted by what the caller can do
 mod clock; //          the time, and random bytes
@@ -69,6 +70,9 @@ mod prune; //          what is old goes, where nothing needs it
 mod backup; //         a copy of a history that somebody writes
 mod stats; //          a history in numbers
 mod history; //        the handle that a host holds
+
+#[cfg(test)]
+mod schedules; // orders of steps that a machine seldom takes
 
 pub use flow_history_flow::*;
 pub use flow_history_replay::{

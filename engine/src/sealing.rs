@@ -59,9 +59,10 @@ pub(crate) fn seal_when_full(writer: &Arc<Writer>, files: &Arc<Files>, bytes_min
         }
     });
     let (of_writer, files) = (Arc::downgrade(writer), Arc::clone(files));
-    writer.when_closed(move || {
-        if let Some(writer) = of_writer.upgrade() {
-            let _ = seal_full(&files, &writer).and_then(|()| seal_last(&files, bytes_min));
+    writer.when_closed(move |is_closed| {
+        let Some(writer) = of_writer.upgrade() else { return };
+        if seal_full(&files, &writer).is_ok() && is_closed {
+            let _ = seal_last(&files, bytes_min);
         }
     });
 }

@@ -127,7 +127,7 @@ impl Options {
             .map_err(Failed::write("write", &pool, 0))
             .map_err(failed)?;
         // Whatever becomes of the damaged directory, the secrets that the flow names go on being readable.
-        copy_secrets(damaged, &**storage).map_err(|error| match error {
+        copy_secrets(damaged, &**storage, FileName::Secret).map_err(|error| match error {
             Ok(read) => damaged.log_error(read),
             Err(write) => failed(write),
         })?;

@@ -5,10 +5,11 @@
 
 mod forging; // bytes made into files whose checksums match
 mod reading; // reading whatever is there
+mod sealing; // bytes as the file of a secret
 mod targets; // what bytes are fed to
 mod working; // bytes as what a host does
 
 pub use crate::targets::{
-    DOCUMENT, TARGETS, Target, checkpoint, directory, document, frame, payload, sealed, segment,
+    DOCUMENT, TARGETS, Target, checkpoint, directory, document, frame, payload, sealed, secret, segment,
 };
 pub use crate::working::{crashes, operations};

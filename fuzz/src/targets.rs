@@ -6,19 +6,21 @@ use flow_history_formats::node_red::{Layout, to_document, to_flow};
 
 use crate::forging::{self, SEGMENT, SOUND};
 use crate::reading::read_all;
+use crate::sealing;
 use crate::working;
 
 /// A name, and what bytes are fed to.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("frame", frame),
     ("payload", payload),
     ("segment", segment),
     ("sealed", sealed),
     ("checkpoint", checkpoint),
     ("directory", directory),
+    ("secret", secret),
     ("operations", working::operations),
     ("crashes", working::crashes),
 ];
@@ -68,6 +70,13 @@ pub fn checkpoint(bytes: &[u8]) {
 /// A directory: files with names and contents by these bytes beside those of a sound history.
 pub fn directory(bytes: &[u8]) {
     read_all(forging::directory(bytes));
+}
+
+/// The file of a secret, as it is and with flips by these bytes and a checksum that matches: an error, or the secret.
+pub fn secret(bytes: &[u8]) {
+    for file in [bytes.to_vec(), sealing::flipped(bytes)] {
+        sealing::read(file);
+    }
 }
 
 /// A Node-RED document: an error, or a flow that exports to a document of the same flow.

@@ -41,6 +41,11 @@ const MAGIC: &[u8; 8] = b"FhBase1\n";
 const PIECE_BYTES: usize = 1 << 20;
 /// Bytes in front of a piece.
 const PIECE_HEADER_BYTES: usize = 12;
+/// A piece inflates to no more than so many times the bytes that it takes, so that a file bounds what reading it costs.
+const RATIO_MAX: usize = 256;
+/// Bytes of a piece of what compresses better than that: its header alone is enough for it.
+const SMALL_PIECE_BYTES: usize = 2 << 10;
+const _: () = assert!(SMALL_PIECE_BYTES <= RATIO_MAX * PIECE_HEADER_BYTES);
 /// Most bytes of a state.
 const STATE_BYTES_MAX: u64 = 1 << 32;
 const LEVEL: i32 = 9;
@@ -95,15 +100,31 @@ pub fn encode_base(
     bytes.extend((whole.len() as u64).to_le_bytes());
     bytes.resize(SEGMENT_HEADER_BYTES - 4, 0);
     bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+    let compressed = |piece: &[u8]| zstd::bulk::compress(piece, LEVEL).map_err(|error| error.to_string());
     for piece in whole.chunks(PIECE_BYTES) {
-        let compressed = zstd::bulk::compress(piece, LEVEL).map_err(|error| error.to_string())?;
-        bytes.extend(count(piece.len()).to_le_bytes());
-        bytes.extend(count(compressed.len()).to_le_bytes());
-        let place = bytes.len() as u64 + 4;
-        bytes.extend(salted(&salt, place, &compressed).to_le_bytes());
-        bytes.extend(compressed);
+        let packed = compressed(piece)?;
+        if !is_out_of_proportion(piece.len(), packed.len()) {
+            put_piece(&mut bytes, piece.len(), &packed, &salt);
+            continue;
+        }
+        for part in piece.chunks(SMALL_PIECE_BYTES) {
+            put_piece(&mut bytes, part.len(), &compressed(part)?, &salt);
+        }
     }
     Ok(bytes)
+}
+
+fn put_piece(bytes: &mut Vec<u8>, raw: usize, compressed: &[u8], salt: &[u8; 16]) {
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    bytes.extend(count(raw).to_le_bytes());
+    bytes.extend(count(compressed.len()).to_le_bytes());
+    let place = bytes.len() as u64 + 4;
+    bytes.extend(salted(salt, place, compressed).to_le_bytes());
+    bytes.extend(compressed);
+}
+
+fn is_out_of_proportion(raw: usize, compressed: usize) -> bool {
+    raw > RATIO_MAX.saturating_mul(PIECE_HEADER_BYTES.saturating_add(compressed))
 }
 
 impl BaseHeader {
@@ -189,7 +210,7 @@ impl BaseHeader {
             if count < PIECE_HEADER_BYTES || place + u64::from(stored) > length {
                 return Err(damaged(at, What::TooShort));
             }
-            if raw == 0 || raw > PIECE_BYTES {
+            if raw == 0 || raw > PIECE_BYTES || is_out_of_proportion(raw, stored as usize) {
                 return Err(damaged(at, What::OutOfBounds("the bytes of a piece")));
             }
             let mut compressed = vec![0; stored as usize];

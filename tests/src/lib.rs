@@ -18,6 +18,7 @@ mod faulty; //     a storage that counts, and fails when told to
 mod trickle; //    a storage that does as little as it may
 mod disk; //       what lies on a disk, and what is left of it when the power goes
 mod sim_disk; //   the disk as a storage that keeps account of every step
+mod secrets; //    the secrets of a workload, and what must be true of them
 mod workload; //   what a host does to a history on such a disk
 mod oracle; //     what must be true of whatever a crash leaves
 mod power_cut; //  cutting the power after every step
@@ -37,6 +38,7 @@ pub use crate::model::{Line, Model, slots_of};
 pub use crate::oracle::{Said, check_crash, check_log};
 pub use crate::overlay::Overlay;
 pub use crate::power_cut::{Cuts, Sweep, Tally};
+pub use crate::secrets::vault_key;
 pub use crate::sim_disk::SimDisk;
 pub use crate::skip::skip;
 pub use crate::trickle::Trickle;

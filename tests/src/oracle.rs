@@ -6,6 +6,7 @@ use flow_history::{At, Author, Component, Durability, Error, History, MemoryStor
 use flow_history_replay::{Log, Replay, Seq};
 
 use crate::disk::Files;
+use crate::secrets::{check_secrets, check_shredded};
 use crate::workload::{Settings, Truth};
 use crate::{is_same_log, slots_of};
 
@@ -63,6 +64,7 @@ pub fn check_crash(
     seed: u64,
     whole: bool,
 ) -> Result<u64, String> {
+    check_shredded(files, said, truth)?;
     let storage = MemoryStorage::with_files(files.clone());
     let mut read = None;
     if whole {
@@ -99,6 +101,9 @@ pub fn check_crash(
     let at = usize::try_from(recovered).unwrap();
     let head = history.at(At::Head).and_then(|view| view.to_flow()).map_err(|error| error.to_string())?;
     ensure!(slots_of(&head) == slots_of(&truth.flows[at]), "the newest flow is another");
+    if settings.keys {
+        check_secrets(&history, &storage, (oldest, recovered), said, truth)?;
+    }
     if whole {
         check_versions(&history, oldest, recovered, truth)?;
         history.verify().map_err(|error| format!("verify: {error}"))?;

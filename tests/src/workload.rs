@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use flow_history::{
     Author, Component, Durability, Error, Flow, FlowVersionId, History, LiveStamps, Mark, Operation, Scope,
-    Seq, Storage, Tuning,
+    Seq, Storage, Tuning, Value,
 };
 
 use crate::disk::{Disk, Step};
+use crate::secrets::{Secrets, vault_key};
 use crate::{Chance, Gene, SeededClock, SimDisk};
 
 /// One thing that a workload does.
@@ -33,6 +34,12 @@ pub enum Act {
     Reopen,
     /// What lies before the middle goes.
     Prune,
+    /// A secret is sealed, and an entry names it.
+    Secret,
+    /// A secret is sealed that no entry will name.
+    Seal,
+    /// One of the secrets is shredded.
+    Shred,
 }
 
 /// How the history is opened.
@@ -44,6 +51,8 @@ pub struct Settings {
     pub durability: Durability,
     /// Bytes of a sector of the disk.
     pub sector: usize,
+    /// Whether there are keys to seal secrets under.
+    pub keys: bool,
 }
 
 impl Settings {
@@ -55,7 +64,7 @@ impl Settings {
         tuning.vouch_after = Duration::from_secs(3_600);
         tuning.derive_from_bytes = u64::MAX;
         tuning.background = false;
-        Self { tuning, durability: Durability::Immediate, sector: 512 }
+        Self { tuning, durability: Durability::Immediate, sector: 512, keys: false }
     }
 
     /// The same with other sizes and waits.
@@ -70,11 +79,12 @@ impl Settings {
     /// # Errors
     /// As the engine.
     pub fn open(&self, storage: impl Storage + 'static, seed: u64) -> Result<History, Error> {
-        History::options()
+        let options = History::options()
             .tuning(self.tuning.clone())
             .durability(self.durability)
-            .clock(SeededClock::new(seed))
-            .open_storage(Arc::new(storage))
+            .clock(SeededClock::new(seed));
+        let options = if self.keys { options.vault_keys(vault_key()) } else { options };
+        options.open_storage(Arc::new(storage))
     }
 }
 
@@ -89,11 +99,19 @@ pub struct Truth {
     pub inside: BTreeSet<u64>,
     /// Ids that were given out and lost before: they must never come back.
     pub lost: Vec<FlowVersionId>,
+    /// The secrets that were named.
+    pub secrets: Secrets,
 }
 
 impl Default for Truth {
     fn default() -> Self {
-        Self { flows: vec![Flow::new()], ids: Vec::new(), inside: BTreeSet::new(), lost: Vec::new() }
+        Self {
+            flows: vec![Flow::new()],
+            ids: Vec::new(),
+            inside: BTreeSet::new(),
+            lost: Vec::new(),
+            secrets: Secrets::default(),
+        }
     }
 }
 
@@ -197,6 +215,30 @@ impl Worker {
         (operations, after)
     }
 
+    /// Seals a secret and names it, by either of the two ways.
+    fn put_secret(&mut self, history: &History, flow: &Flow) -> (FlowVersionId, Flow) {
+        let alice = Author::user("alice");
+        let plain = format!("secret {} of {}", self.truth.seq(), self.seed);
+        let mut after = flow.clone();
+        let id = if flow.component("safe").is_some() {
+            let change = history.change(&alice, "another").secret("safe", "password", plain.as_str());
+            let id = change.append().unwrap();
+            let safe = history.at(id).unwrap().component("safe").unwrap().unwrap();
+            let secret = safe.get("password").unwrap().clone();
+            after.apply(&Operation::set("safe", "password", secret)).unwrap();
+            id
+        } else {
+            let secret = history.seal_secret(plain.as_str()).unwrap();
+            let safe = Component::new("safe", "safe").field("password", Value::Secret(secret));
+            let operation = Operation::add(safe);
+            after.apply(&operation).unwrap();
+            history.change(&alice, "a safe").operations(vec![operation]).append().unwrap()
+        };
+        let safe = after.component("safe").unwrap();
+        safe.visit_secrets(&mut |secret| self.truth.secrets.note(secret, &plain));
+        (id, after)
+    }
+
     /// Does one thing.
     pub fn act(&mut self, act: Act) {
         let alice = Author::user("alice");
@@ -215,6 +257,10 @@ impl Worker {
                 return;
             }
             Act::Prune => return self.prune(&history),
+            Act::Seal => {
+                history.seal_secret("never named").unwrap();
+                return;
+            }
             _ => {}
         }
         let before = self.truth.flow().clone();
@@ -236,6 +282,27 @@ impl Worker {
                 after.apply_all(&applied.operations).unwrap();
                 flows.push(after);
                 applied.version
+            }
+            Act::Secret => {
+                let (id, after) = self.put_secret(&history, &before);
+                flows.push(after);
+                id
+            }
+            Act::Shred => {
+                let whole = self.truth.secrets.whole();
+                if whole.is_empty() {
+                    return;
+                }
+                let secret = self.chance.pick(&whole).clone();
+                let id = match history.shred(&secret, &alice) {
+                    Ok(id) => id,
+                    // Only what was pruned named it.
+                    Err(Error::UnknownSecret) => return,
+                    Err(error) => panic!("{error}"),
+                };
+                self.truth.secrets.note_shredded(&secret, id.seq().0);
+                flows.push(before);
+                id
             }
             Act::Many => {
                 let mut changes = Vec::new();

@@ -4,13 +4,16 @@
 //! Method: a history with sealed segments, a base, a checkpoint of layout 1 and a raw segment lies in
 //! `data/golden-sealed-0` beside a list of its versions. `golden` does the same for raw segments, and makes its bytes
 //! again; what is compressed need not come out the same from another version of zstd.
-//! `FLOW_HISTORY_REGENERATE=golden-sealed-0` writes it anew, until a version of the library is released.
+//! `data/golden-vault-0` has secrets, and a key that stands below.
+//! `FLOW_HISTORY_REGENERATE=golden-sealed-0`, or `golden-vault-0`, writes it anew, until a version of the library is released.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flow_history::{At, Author, Component, Error, History, LiveStamps, Mark, MemoryStorage, Scope, Tuning};
+use flow_history::{
+    At, Author, Component, Error, History, LiveStamps, Mark, MemoryStorage, Scope, Tuning, Value, VaultKey,
+};
 use flow_history_tests::{Files, SeededClock, crc32};
 
 fn directory() -> PathBuf {
@@ -116,6 +119,72 @@ fn sealed_segments_a_base_and_a_checkpoint_that_were_written_once_open_for_ever(
     assert_eq!(history.at(before).unwrap().version(), before);
     history.close().unwrap();
     History::options().open_storage_read_only(Arc::new(storage)).unwrap().verify().unwrap();
+}
+
+/// The key of the golden history with secrets.
+fn key() -> Arc<VaultKey> {
+    Arc::new(VaultKey::new("golden-key", *b"thirty-two bytes for a key, no ."))
+}
+
+fn vault_directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/golden-vault-0")
+}
+
+/// A history with a secret that is named, one that only an old version names, and one that was shredded.
+fn make_with_secrets() -> Files {
+    let storage = MemoryStorage::new();
+    let history = options().vault_keys(key()).open_storage(Arc::new(storage.clone())).unwrap();
+    let alice = Author::user("alice");
+    let pump = Component::new("pump", "processor").field("rate", 1);
+    history.change(&alice, "add").add(pump).secret("pump", "password", "the first").append().unwrap();
+    history.change(&alice, "another").secret("pump", "password", "the second, Ä").append().unwrap();
+    history.change(&alice, "and a key").secret("pump", "key", "shredded").append().unwrap();
+    let Some(Value::Secret(secret)) =
+        history.at(At::Head).unwrap().component("pump").unwrap().unwrap().get("key").cloned()
+    else {
+        panic!("no secret")
+    };
+    history.shred(&secret, &alice).unwrap();
+    history.close().unwrap();
+    let mut files = storage.files();
+    files.remove("lock");
+    files
+}
+
+#[test]
+fn secrets_that_were_sealed_once_open_under_their_key_for_ever() {
+    if std::env::var("FLOW_HISTORY_REGENERATE").as_deref() == Ok("golden-vault-0") {
+        let _ = std::fs::remove_dir_all(vault_directory());
+        std::fs::create_dir_all(vault_directory()).unwrap();
+        for (name, bytes) in make_with_secrets() {
+            std::fs::write(vault_directory().join(name), bytes).unwrap();
+        }
+    }
+    let read = std::fs::read_dir(vault_directory()).unwrap().map(|entry| entry.unwrap().path());
+    let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+    let files: Files = read.map(|path| (name(&path), std::fs::read(path).unwrap())).collect();
+    assert_eq!(files.keys().filter(|name| name.starts_with("secret-")).count(), 2, "{:?}", files.keys());
+    let storage = MemoryStorage::with_files(files.clone());
+    let open = |key: Arc<VaultKey>| {
+        History::options().vault_keys(key).open_storage_read_only(Arc::new(storage.clone())).unwrap()
+    };
+    let history = open(key());
+    let of = |seq: u64, field: &str| {
+        let pump = history.at(seq).unwrap().component("pump").unwrap().unwrap();
+        match pump.get(field) {
+            Some(Value::Secret(secret)) => secret.clone(),
+            other => panic!("version {seq}: {other:?}"),
+        }
+    };
+    let text =
+        |seq, field| history.secret(&of(seq, field)).map(|value| value.expose_text().unwrap().to_owned());
+    assert_eq!(text(1, "password").unwrap(), "the first");
+    assert_eq!(text(3, "password").unwrap(), "the second, Ä");
+    assert!(matches!(text(3, "key"), Err(Error::SecretGone { mark: flow_history::Seq(4) })));
+    history.verify().unwrap();
+    let wrong = open(Arc::new(VaultKey::new("golden-key", [1; 32])));
+    assert!(matches!(wrong.secret(&of(1, "password")), Err(Error::WrongVaultKey { .. })));
+    assert!(storage.files() == files, "reading changed the files");
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn in_role(command: &mut Command, role: &str, directory: &Path) -> Child {
         .unwrap()
 }
 
-fn spawn(role: &str, directory: &Path) -> Child {
+pub(crate) fn spawn(role: &str, directory: &Path) -> Child {
     in_role(arguments(&mut Command::new(std::env::current_exe().unwrap())), role, directory)
 }
 
@@ -117,12 +117,12 @@ fn write_for_ever(history: &History, setting: u64) {
     }
 }
 
-fn numbers<'l>(told: &'l str, what: &'l str) -> impl Iterator<Item = u64> + 'l {
+pub(crate) fn numbers<'l>(told: &'l str, what: &'l str) -> impl Iterator<Item = u64> + 'l {
     told.lines().filter_map(move |line| line.strip_prefix(what)?.split(' ').next()?.parse().ok())
 }
 
 /// Opens what a killed writer left, and compares it with what the writer said.
-fn check_witness(directory: &Path, told: &str, before: u64, what: &str) -> u64 {
+pub(crate) fn check_witness(directory: &Path, told: &str, before: u64, what: &str) -> u64 {
     let acknowledged = numbers(told, "acknowledged ").max().unwrap_or(before);
     let attempted = numbers(told, "attempting ").max().unwrap_or(before) + 2;
     let history = match options(1).must_exist(true).open(directory) {
@@ -289,7 +289,7 @@ fn holder(path: &Path) -> Child {
     child
 }
 
-fn signal(child: &Child, name: &str) {
+pub(crate) fn signal(child: &Child, name: &str) {
     let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
 }

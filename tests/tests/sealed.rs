@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use flow_history::{
-    Author, ComponentId, Flow, History, Intent, Mark, MemoryStorage, Operation, Scope, Slot, Tuning,
+    Author, Component, ComponentId, Flow, History, Intent, Mark, MemoryStorage, Operation, Scope, Slot,
+    Tuning,
 };
 use flow_history_replay::{
     Body, Chain, Ending, Entry, FileName, Folded, Log, LogError, LogIndex, Loose, MemorySource, Placed,
@@ -404,4 +405,53 @@ impl Fold {
         assert_eq!(index.slots_of("never added").count(), 0);
         self.ids.len() * ranges.len()
     }
+}
+
+/// A history that was closed, but killed before its last segment was sealed, is sealed by the next close; one that was
+/// killed while it was open says so before anything of it is sealed.
+#[test]
+fn what_a_kill_left_raw_is_sealed_once_the_log_says_that_it_was_closed() {
+    let alice = Author::user("alice");
+    let open = |storage: &MemoryStorage, seal: bool| {
+        let mut tuning = Tuning::hostile();
+        tuning.derive_from_bytes = u64::MAX;
+        tuning.seal = seal;
+        History::options().tuning(tuning).open_storage(Arc::new(storage.clone())).unwrap()
+    };
+    let append = |history: &History, at: usize| {
+        let part = Component::new(format!("part-{at}"), "part").field("text", "x".repeat(700));
+        history.change(&alice, "").add(part).append().unwrap();
+    };
+    let raw = |storage: &MemoryStorage| {
+        storage.files().keys().filter(|name| name.ends_with(".raw") && name.starts_with("segment")).count()
+    };
+    let storage = MemoryStorage::new();
+    let history = open(&storage, false);
+    (0..20).for_each(|at| append(&history, at));
+    let version = history.version();
+    let killed = MemoryStorage::with_files(storage.files());
+    history.close().unwrap();
+    assert!(raw(&storage) > 2, "segments stay raw where nothing is sealed");
+
+    let history = open(&storage, true);
+    assert_eq!(history.version(), version);
+    history.close().unwrap();
+    assert_eq!(raw(&storage), 0, "{:?}", storage.files().keys());
+    let sealed = storage.files();
+    open(&storage, true).close().unwrap();
+    assert_eq!(storage.files(), sealed, "another opening changes nothing");
+
+    for _ in 0..3 {
+        let history = open(&killed, true);
+        assert_eq!(history.version(), version);
+        history.close().unwrap();
+        assert_eq!(raw(&killed), 1, "the last segment, which nobody closed");
+    }
+    let history = open(&killed, true);
+    append(&history, 20);
+    assert_eq!(history.version().seq().0, version.seq().0 + 2, "behind a mark that says so");
+    let last = history.version();
+    history.close().unwrap();
+    assert_eq!(raw(&killed), 0, "{:?}", killed.files().keys());
+    assert_eq!(open(&killed, true).version(), last);
 }

@@ -34,6 +34,7 @@ mod redaction; //     what somebody may not read shows nowhere, and counts
 mod undo_policies; // who may undo what, and who may see it
 mod vault; //         a secret is in its sealed file and nowhere else, until it is shredded
 mod processes; //     kills, locks, masks, full disks, readers beside a writer
+mod real_disks; //    a sync that the system fails, and a power cut, on real file systems
 mod syncs; //         no acknowledgement before its sync
 mod frugality; //     an idle history costs a descriptor and little memory
 mod architecture; //  the sources keep the rules of the house

@@ -73,7 +73,7 @@ impl Backup {
 }
 
 /// A name beside one that is taken.
-fn free(taken: &Path) -> String {
+pub(super) fn free(taken: &Path) -> String {
     let beside = |number: u32| {
         let mut name = taken.file_name().unwrap_or_default().to_owned();
         name.push(format!("-{number}"));

@@ -23,7 +23,7 @@ fn check(arguments: &[&str], code: i32, name: &str) -> String {
 fn no_history() {
     let (keep, dir) = place();
     let copy = keep.path().join("copy").to_str().unwrap().to_owned();
-    let all: [&[&str]; 14] = [
+    let all: [&[&str]; 15] = [
         &["log", &dir],
         &["at", &dir, "1"],
         &["diff", &dir, "0", "1"],
@@ -38,6 +38,7 @@ fn no_history() {
         &["when", &dir, "pump-1", "rate", "=", "80"],
         &["running", &dir, "2026-11-22"],
         &["backup", &dir, &copy],
+        &["succeed", &dir, "--into", &copy],
     ];
     for arguments in all {
         check(arguments, 10, "no-history");

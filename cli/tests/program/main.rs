@@ -7,6 +7,7 @@ mod demo; //     the demo, and the commands that it ends with
 mod importing; // documents to versions and back
 mod reading; //  log, diff, show, stat: text and JSON Lines
 mod undoing; //  plans, scopes, parts, the trash
+mod succeeding; // going on where a history is damaged
 mod asking; //   filters and pages of the log, blame, when, running, backup
 mod writing; //  undo, redo, restore, label
 mod failing; //  every exit code, with a hint

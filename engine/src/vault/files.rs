@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::io;
 
+use flow_history_flow::mistake;
 use flow_history_replay::{FileName, LogError, Marks, Seq, read_up_to};
-use parking_lot::Mutex;
 
 use super::named::Named;
 use super::sealed::{FILE_BYTES_MAX, FORMAT, Sealed, Unread, WRAPPED};
 use crate::Error;
 use crate::files::Files;
 use crate::storage::{Failed, Storage, create_anew, write_all};
+use crate::sync::Mutex;
 
 /// The names that the file of a secret may have; the first again, because it may be renamed between two looks.
 fn names(id: [u8; 16]) -> [String; 3] {
@@ -91,6 +92,9 @@ pub(super) fn wipe(new: &Mutex<BTreeSet<[u8; 16]>>, files: &Files, id: [u8; 16])
         gone = gone.and(wipe_named(&*files.storage, &name).map_err(failed));
     }
     gone?;
+    if mistake::is_made("what was shredded comes back after a power cut") {
+        return Ok(());
+    }
     files.storage.sync_directory().map_err(Failed::sync("")).map_err(failed)
 }
 
@@ -161,25 +165,27 @@ pub(crate) fn settle_aside(files: &Files, named: &Named, is_kept: impl Fn(&[u8; 
     }
 }
 
-/// Removes the files of secrets that nothing that is kept names; returns their bytes.
-pub(crate) fn remove_unnamed(files: &Files, is_unnamed: impl Fn(&[u8; 16]) -> bool) -> u64 {
-    let mut gone = 0;
-    for name in files.storage.list().unwrap_or_default() {
-        if let Some(FileName::Secret(id)) = FileName::parse(&name)
-            && is_unnamed(&id)
-        {
-            let bytes = files.storage.len(&name).unwrap_or_default();
-            if files.storage.remove(&name).is_ok() {
-                gone += bytes;
-            }
+/// Gives the files that were copied as new ones their lasting names where an entry of the copy names them, and removes the
+/// others.
+pub(crate) fn settle_copied(copy: &Files, named: &Named) -> Result<(), Failed> {
+    for name in copy.storage.list().unwrap_or_default() {
+        if let Some(FileName::NewSecret(id)) = FileName::parse(&name) {
+            // Whatever this one cannot do the next writer can.
+            let _ = match named.lacks(&id) {
+                true => copy.storage.remove(&name),
+                false => give_lasting_name(copy, id),
+            };
         }
     }
-    gone
+    copy.storage.sync_directory().map_err(Failed::sync(""))
 }
 
-/// Copies the files of all secrets there are; returns how many, and their bytes. Which of them the copy names is known
-/// once its log was read.
-pub(crate) fn copy_secrets(files: &Files, to: &dyn Storage) -> Result<(u64, u64), Result<LogError, Failed>> {
+/// Copies the files of all secrets there are, under the names that these are given; returns how many, and their bytes.
+pub(crate) fn copy_secrets(
+    files: &Files,
+    to: &dyn Storage,
+    name_of: impl Fn([u8; 16]) -> FileName,
+) -> Result<(u64, u64), Result<LogError, Failed>> {
     let (mut count, mut copied) = (0, 0);
     let listed = files
         .storage
@@ -204,7 +210,7 @@ pub(crate) fn copy_secrets(files: &Files, to: &dyn Storage) -> Result<(u64, u64)
         }
         // Shredded, or refused, meanwhile.
         let Some(bytes) = found else { continue };
-        let file = FileName::Secret(id).to_string();
+        let file = name_of(id).to_string();
         create_anew(to, &file).map_err(Err)?;
         write_all(to, &file, 0, &bytes).map_err(Failed::write("write", &file, 0)).map_err(Err)?;
         to.sync(&file).map_err(Failed::sync(&file)).map_err(Err)?;

@@ -21,17 +21,17 @@ mod files; //  finding, reading and removing the files
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use flow_history_flow::SecretRef;
+use flow_history_flow::{SecretRef, mistake};
 use flow_history_replay::{Author, FileName, FlowVersionId, LogError, Mark, Marks, Seq, What};
-use parking_lot::Mutex;
 
 pub use self::secret::{KEY_NAME_BYTES_MAX, KeyError, SECRET_BYTES_MAX, SecretValue, VaultKey, VaultKeys};
 
-pub(crate) use self::files::{copy_secrets, remove_unnamed, set_aside, settle_aside};
+pub(crate) use self::files::{copy_secrets, set_aside, settle_aside, settle_copied};
 pub(crate) use self::named::Named;
 use self::sealed::{Random, Unopened};
 use crate::files::Files;
 use crate::storage::{Failed, replace_file};
+use crate::sync::Mutex;
 use crate::writer::Writer;
 use crate::{Error, History};
 
@@ -234,6 +234,9 @@ impl History {
             && sealed.secret != *secret
         {
             return Err(Error::UnknownSecret);
+        }
+        if mistake::is_made("a secret is wiped before a mark says so") {
+            files::wipe(&self.vault().new, files, secret.id)?;
         }
         // ORDER: while there is no mark there is a file; once nobody can read it, everybody can see why.
         let version = self.mark(author, Mark::Shredded { secret: secret.id })?;

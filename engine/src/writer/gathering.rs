@@ -9,12 +9,12 @@ use flow_history_replay::{
     Body, Chain, ENTRY_BYTES_MAX, EncodeError, FRAME_ENTRIES_MAX, FRAME_HEADER_BYTES, FlowVersionId, Header,
     Intent, PAYLOAD_BYTES_MAX, PushError, Pushed, SegmentReason, Seq, State, content_of,
 };
-use parking_lot::MutexGuard;
 
 use super::pending::Pending;
 use super::{Durability, HeadInfo, Writer};
 use crate::active_segment::Beginning;
 use crate::group::{Failure, Group, Ticket};
+use crate::sync::MutexGuard;
 use crate::vault::Secrets;
 use crate::{Author, Error, Mark, Operation, SecretRef};
 

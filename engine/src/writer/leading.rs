@@ -2,12 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use flow_history_flow::mistake;
 use flow_history_replay::{Entry, FrameKind, SegmentReason, Seq};
-use parking_lot::MutexGuard;
 
 use super::gathering::{Building, OpenGroup, PushedEntry, RECENT_BYTES, TakenGroup};
 use super::{Durability, Recent, Writer};
@@ -16,6 +14,8 @@ use crate::active_segment::Beginning;
 use crate::error::is_full;
 use crate::group::{Failure, Group};
 use crate::storage::Failed;
+use crate::sync::MutexGuard;
+use crate::sync::atomic::Ordering;
 use crate::telemetry::{self, Phase};
 
 /// The longest wait for a group's members to come back that makes any sense.

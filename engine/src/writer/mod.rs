@@ -16,18 +16,18 @@ mod tending; //   what is done beside the append path, and closing
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use flow_history_flow::{Flow, Operation};
 use flow_history_replay::{Entry, FlowVersionId, Marks, SegmentReason, Seq, State};
-use parking_lot::{Condvar, Mutex, ReentrantMutex};
 
 use crate::active_segment::ActiveSegment;
 use crate::background::Background;
 use crate::published::Published;
 use crate::storage::{Lock, Storage};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Condvar, Mutex, ReentrantMutex};
 use crate::tuning::Tuning;
 use crate::{Clock, Error};
 
@@ -78,7 +78,7 @@ pub(crate) struct Writer {
     checkpoint: Mutex<CheckpointDue>,
     on_checkpoint_due: OnceLock<Box<dyn Fn() + Send + Sync>>,
     on_segment_full: OnceLock<Box<dyn Fn() + Send + Sync>>,
-    on_closed: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    on_closed: OnceLock<Box<dyn Fn(bool) + Send + Sync>>,
     /// Reads the state back from the files, where it was not kept.
     read_back: OnceLock<ReadBack>,
     background: Background,
@@ -203,8 +203,8 @@ impl Writer {
         let _ = self.on_segment_full.set(Box::new(act));
     }
 
-    /// Says what is done once the last frame of a history that closes is durable.
-    pub(crate) fn when_closed(&self, act: impl Fn() + Send + Sync + 'static) {
+    /// Says what is done when a history closes, given whether its last frame says so and is durable.
+    pub(crate) fn when_closed(&self, act: impl Fn(bool) + Send + Sync + 'static) {
         let _ = self.on_closed.set(Box::new(act));
     }
 

@@ -1,7 +1,6 @@
 //! What is done beside the append path, and closing.
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use flow_history_flow::mistake;
@@ -12,6 +11,7 @@ use super::gathering::RECENT_BYTES;
 use crate::Error;
 use crate::active_segment::{Beginning, fill_new};
 use crate::group::Failure;
+use crate::sync::atomic::Ordering;
 
 /// How many components the flows of states that wait for their checkpoint may have together: each takes memory of its own
 /// for what changes behind it.
@@ -299,6 +299,8 @@ impl Writer {
         let poisoned = building.poison.is_some() || lost.is_some();
         let (seq, chain, log_time) = building.open.beginning;
         let (durable, reason, dirty) = (building.durable, building.reason, building.dirty);
+        // After a crash nothing is sealed before the mark that says so is written, with the next entry.
+        let was_closed = !dirty && !building.needs_opened && durable > Seq::ZERO;
         drop(building);
         self.background.finish();
         // What is sealed or pruned just now is done before the lock goes.
@@ -317,10 +319,12 @@ impl Writer {
             self.log_bytes.store(segment.log_bytes(), Ordering::Relaxed);
             drop(segment);
             result = closed.map_err(|failed| self.failure_of(&failed).to_error());
-            if let Some(act) = self.on_closed.get().filter(|_| result.is_ok() && self.tuning.seal) {
-                // What cannot be sealed takes more room, and nothing else.
-                act();
-            }
+        }
+        // A process that was killed may have left raw what was full, or what it had closed.
+        let seals = result.is_ok() && !poisoned && self.tuning.seal;
+        if let Some(act) = self.on_closed.get().filter(|_| seals) {
+            // What cannot be sealed takes more room, and nothing else.
+            act(dirty || was_closed);
         }
         self.advanced.notify_all();
         drop(self.lock.lock().take());
