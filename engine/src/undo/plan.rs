@@ -202,19 +202,20 @@ impl Plan {
                     Stack::Redo => Error::NothingToRedo,
                 });
             };
-            if let Some(at) = base.frozen.filter(|at| unit.seq() < *at) {
+            if let Some(at) = base.frozen.filter(|at| unit.seq < *at) {
                 return Err(Error::Frozen { at });
             }
-            if self.passed_over.contains(&unit.seq()) {
+            if self.passed_over.contains(&unit.seq) {
                 continue;
             }
-            let own = self.own_tops(&unit, base)?;
-            let units = match stack {
-                Stack::Undo => gesture(unit, own, base.frozen, entries)?,
-                Stack::Redo => vec![unit],
+            let owner = unit.owner();
+            let own = self.own_tops(&owner, base)?;
+            let taken = match stack {
+                Stack::Undo => gesture(&unit, own, base.frozen, entries)?,
+                Stack::Redo => vec![unit.seq],
             };
+            let units = taken.iter().map(|seq| entries.get(*seq)).collect::<Result<Vec<_>, _>>()?;
             self.take(&units, base, entries)?;
-            let taken: Vec<Seq> = units.iter().map(|unit| unit.seq()).collect();
             if self.taking.is_empty() {
                 // Somebody did the same already, by a revert for instance: there is nothing to take back. Or there was
                 // nothing to it but secrets that are gone, which has to be said.
@@ -229,16 +230,15 @@ impl Plan {
             self.taken = taken;
             secrets_gone.retain(|note| !self.taking.conflicts.contains(note));
             self.taking.conflicts.append(&mut secrets_gone);
-            self.beneath = Some(beneath(self.intent, &units, (base.tops, own), entries)?);
+            self.beneath = Some(beneath(self.intent, &units, (owner, base.tops, own), entries)?);
             return Ok(());
         }
     }
 
     /// The tops of the stacks of a unit's owner.
-    fn own_tops(&self, unit: &Known, base: &Base) -> Result<Tops, Error> {
-        let owner = unit.owner();
+    fn own_tops(&self, owner: &str, base: &Base) -> Result<Tops, Error> {
         let (version, tops) =
-            self.history.look_at_head(|state| (state.version(), state.stacks.of_author(&owner)))?;
+            self.history.look_at_head(|state| (state.version(), state.stacks.of_author(owner)))?;
         if version != base.version {
             return Err(Error::Conflict { expected: base.version, actual: version });
         }
