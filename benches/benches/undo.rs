@@ -3,7 +3,8 @@
 //!
 //! Appends and undos take turns, so that a disk that drifts drifts for both. `undo_far` is asked by an author whose
 //! last change lies nine million foreign entries back in the same process, `undo_far_cold` after a fiftieth of that and
-//! after the history was opened again; `plan` puts a group of 5,000 components, wires and policies together again.
+//! after the history was opened again; `plan` puts a group of 5,000 components, wires and policies together again, at once,
+//! after the history was idle and after it was opened again.
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a bench stops where it fails")]
 
 use std::collections::VecDeque;
@@ -98,14 +99,18 @@ fn undo_far(place: &Place, settings: &Settings, table: &mut Table) {
 
 fn far_row(history: &History, name: &'static str, foreign: usize, settings: &Settings, table: &mut Table) {
     let bob = Author::user("far-bob");
-    let (mut ratios, mut micros) = (Vec::new(), Vec::new());
+    let (mut ratios, mut micros, mut planning) = (Vec::new(), Vec::new(), Vec::new());
     for asking in 0..ASKING {
         // Enough appends that one slow sync does not decide a round of one undo.
         let mut appends: Vec<f64> = Vec::new();
         (0..10).for_each(|at| appends.push(timed(|| change(history, &bob, "far-bob", asking * 20 + at))));
         let author = Author::user(&format!("far-{asking}"));
         let scope = Scope::Author(author.id.to_string());
-        let undone = timed(|| history.undo(scope, &author).unwrap());
+        let began = Instant::now();
+        let plan = history.plan(&author, Proposal::undo(scope)).unwrap();
+        planning.push(began.elapsed().as_secs_f64() * 1e6);
+        plan.finish().unwrap();
+        let undone = began.elapsed().as_secs_f64();
         (10..20).for_each(|at| appends.push(timed(|| change(history, &bob, "far-bob", asking * 20 + at))));
         ratios.push(undone / median(&appends));
         micros.push(undone * 1e6);
@@ -118,7 +123,11 @@ fn far_row(history: &History, name: &'static str, foreign: usize, settings: &Set
             target: 1.1,
             more_is_better: false,
             reduced: settings.quick || name.ends_with("cold"),
-            beside: format!("{foreign} foreign entries back, {:.0} us", median(&micros)),
+            beside: format!(
+                "{foreign} foreign entries back, {:.0} us, of which {:.0} to plan",
+                median(&micros),
+                median(&planning)
+            ),
         })
         .unwrap();
 }
@@ -157,11 +166,12 @@ fn far_history(path: &Path, foreign: usize) -> History {
     history
 }
 
-fn plan(place: &Place, settings: &Settings, table: &mut Table) {
-    const COMPONENTS: usize = 5_000;
-    let rounds = if settings.quick { 5 } else { 25 };
+const COMPONENTS: usize = 5_000;
+
+/// A group with all that is in it, which was removed just now.
+fn removed_group(path: &Path) -> History {
     let alice = Author::user("alice");
-    let history = History::open(place.fresh()).unwrap();
+    let history = History::open(path).unwrap();
     let mut add = history.change(&alice, "").add(Component::new("group", "group"));
     // A hundred groups of 30 processors in a row, wired one to the next, each group with a policy.
     for group in 0..COMPONENTS / 62 {
@@ -181,24 +191,57 @@ fn plan(place: &Place, settings: &Settings, table: &mut Table) {
     }
     add.append().unwrap();
     history.change(&alice, "").remove("group").append().unwrap();
-    let (mut millis, mut planned) = (Vec::new(), 0);
-    for _ in 0..rounds {
-        millis.push(
-            1e3 * timed(|| {
-                let plan = history.plan(&alice, Proposal::undo(Scope::Flow)).unwrap();
-                planned = plan.operations().len();
-            }),
-        );
+    history
+}
+
+/// At once, when the history has been idle for long enough to have let go of what was at hand, and opened again.
+fn plan(place: &Place, settings: &Settings, table: &mut Table) {
+    const IDLE: Duration = Duration::from_millis(2_500);
+    let rounds = if settings.quick { 5 } else { 15 };
+    let path = place.fresh();
+    let mut history = removed_group(&path);
+    for name in ["plan", "plan_idle", "plan_reopened"] {
+        let (mut millis, mut planned) = (Vec::new(), 0);
+        for _ in 0..rounds {
+            match name {
+                "plan_idle" => {
+                    // Any append makes it busy; this one is no unit of alice's.
+                    change_of_note(&history);
+                    std::thread::sleep(IDLE);
+                    flow_history::forget_cached();
+                }
+                "plan_reopened" => {
+                    history.close().unwrap();
+                    flow_history::forget_cached();
+                    history = History::open(&path).unwrap();
+                }
+                _ => {}
+            }
+            let alice = Author::user("alice");
+            let wish = Proposal::undo(Scope::Author("alice".into()));
+            millis.push(
+                1e3 * timed(|| {
+                    let plan = history.plan(&alice, wish).unwrap();
+                    planned = plan.operations().len();
+                }),
+            );
+        }
+        table
+            .add(Row {
+                name,
+                rounds: millis,
+                unit: "ms",
+                target: 20.0,
+                more_is_better: false,
+                reduced: settings.quick,
+                beside: format!("{planned} components come back"),
+            })
+            .unwrap();
     }
-    table
-        .add(Row {
-            name: "plan",
-            rounds: millis,
-            unit: "ms",
-            target: 20.0,
-            more_is_better: false,
-            reduced: settings.quick,
-            beside: format!("{planned} components come back"),
-        })
-        .unwrap();
+}
+
+fn change_of_note(history: &History) {
+    let bob = Author::user("bob");
+    let id = format!("of-bob-{}", history.version().seq());
+    history.change(&bob, "").add(Component::new(id, "processor")).append().unwrap();
 }

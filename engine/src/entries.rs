@@ -169,12 +169,14 @@ impl Entries {
         Self { history: self.history.clone(), asked: self.asked.clone(), running: None, failed: false }
     }
 
-    /// Whether a part of an entry that fits does so too.
-    pub(crate) fn fits_still(&self, part: &Entry) -> Result<bool, Error> {
-        if !self.asked.fits(part) || self.asked.subtree.is_none() {
-            return Ok(self.asked.fits(part));
-        }
-        self.is_in_subtree(part, &self.history.index()?)
+    /// Whether a part of an entry that fits does so too, wherever it is.
+    pub(crate) fn fits_but_for_place(&self, part: &Entry) -> bool {
+        self.asked.fits(part)
+    }
+
+    /// What everything asked for is inside of.
+    pub(crate) fn root(&self) -> Option<&str> {
+        self.asked.subtree.as_deref()
     }
 
     fn begin(&self) -> Result<Running, Error> {

@@ -664,7 +664,7 @@ impl History {
     /// A view as somebody may see it, by the policies of its version.
     #[must_use]
     pub fn seen_by(&self, author: &Author, view: View) -> Seen {
-        Seen::new(view, author.clone(), self.authorizer())
+        Seen::new(self.clone(), view, author.clone())
     }
 
     /// The version that each label names.

@@ -62,8 +62,10 @@ mod view; //           a flow at a version
 mod log_lines; //      the log, entry by entry
 mod subscription; //   entries as they come
 mod undo; //           undo, redo, revert, restore: plan, apply, finish
+mod veil; //           what somebody may not see of some versions
 mod seen; //           what somebody may see of a version
 mod reader; //         a whole history as somebody may see it
+mod seen_plan; //      a plan, and why one was refused, as somebody may see it
 mod verify; //         reading everything
 mod succession; // a history that goes on where another is damaged
 mod prune; //          what is old goes, where nothing needs it
@@ -98,6 +100,7 @@ pub use crate::policy::{Action, EffectivePolicy, POLICY_KIND};
 pub use crate::prune::{Hold, LiveStamps, Prune};
 pub use crate::reader::{Reader, SeenBody, SeenChange, SeenDifference, SeenEntry, SeenLine, SeenOperation};
 pub use crate::seen::{Seen, Sight, Stub};
+pub use crate::seen_plan::SeenPlan;
 pub use crate::selector::At;
 pub use crate::stamper::Stamper;
 pub use crate::stats::Stats;

@@ -1,24 +1,22 @@
 //! A history as somebody may see it: entries, differences, and what became of components, by the policies of the versions
 //! that are read.
 //!
-//! What may not be read is there as a stub, so that counts stay right; of an entry that holds such, the message and the
-//! attributes are left out as well, because they speak of all of it. Its number, ID, author, time and links stay: the chain
-//! can be followed whoever looks.
-
-use std::collections::HashMap;
+//! What may not be read is there as a stub, so that counts stay right, and what may be read names it by the id of that
+//! stub; of an entry that holds or names such, the message and the attributes are left out as well, because they speak of
+//! all of it. Its number, ID, author, time and links stay: the chain can be followed whoever looks.
 
 use flow_history_flow::{
-    ChangeKind, ComponentDifference, ComponentId, Difference, Flow, Operation, Summary, Value,
+    ChangeKind, ComponentDifference, ComponentId, Difference, Operation, Summary, Value,
 };
-use flow_history_replay::{Author, Body, Entry, FlowVersionId, Header, Intent, Mark, Seq};
+use flow_history_replay::{Author, Body, Entry, FlowVersionId, Header, Mark, Seq};
 
-use crate::authorizer::{Decision, Question};
 use crate::entries::{Entries, OperationKind};
 use crate::life::{Blame, Interval, Removed, Trash};
 use crate::log_lines::Log;
-use crate::policy::{Action, Policies};
 use crate::seen::{Seen, Sight, Stub};
 use crate::selector::At;
+use crate::undo::components_left_out;
+use crate::veil::{Veil, Version};
 use crate::{Error, History};
 
 /// A history as somebody may see it. Where the history has no authorizer that is everything.
@@ -29,9 +27,6 @@ pub struct Reader {
     history: History,
     author: Author,
 }
-
-/// A flow, and the number of its version.
-type Version = (Flow, Seq);
 
 /// An entry as somebody may see it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,6 +40,7 @@ pub struct SeenEntry {
     pub header: Header,
     /// What.
     pub body: SeenBody,
+    redacted: bool,
 }
 
 /// What an entry holds, as somebody may see it.
@@ -119,11 +115,8 @@ impl Reader {
     /// # Errors
     /// Those of [`History::at`].
     pub fn entry(&self, entry: Entry) -> Result<SeenEntry, Error> {
-        if self.sees_everything() || matches!(entry.body, Body::Mark(_)) {
-            return Ok(see(entry, |_| None));
-        }
-        let (before, after) = self.around(entry.seq)?;
-        Ok(self.see_between(entry, &mut self.sight(&before), &mut self.sight(&after)))
+        let around = self.around(&entry)?;
+        Ok(see(entry, &mut self.veil(&around)))
     }
 
     /// The entries that fit a question, as [`History::entries`] asks it. What may not be seen answers no condition: an
@@ -131,14 +124,22 @@ impl Reader {
     pub fn entries(&self, asked: Entries) -> impl Iterator<Item = Result<SeenEntry, Error>> + use<> {
         let reader = self.clone();
         let again = asked.again();
-        asked.filter_map(move |entry| {
-            let seen = entry.and_then(|entry| {
-                let seen = reader.entry(entry.clone())?;
-                let Some(visible) = seen.visible_part_of(&entry) else { return Ok(Some(seen)) };
-                Ok(again.fits_still(&visible)?.then_some(seen))
-            });
-            seen.transpose()
-        })
+        asked.filter_map(move |entry| entry.and_then(|entry| reader.seen_to_fit(entry, &again)).transpose())
+    }
+
+    fn seen_to_fit(&self, entry: Entry, asked: &Entries) -> Result<Option<SeenEntry>, Error> {
+        let around = self.around(&entry)?;
+        let mut veil = self.veil(&around);
+        let seen = see(entry.clone(), &mut veil);
+        if self.sees_everything() {
+            return Ok(Some(seen));
+        }
+        let visible = seen.visible_part_of(&entry);
+        let Body::Change(operations) = &visible.body else { return Ok(Some(seen)) };
+        // What lies between may hide that one is inside the other.
+        let inside = |root: &str| operations.iter().any(|o| veil.is_seen_inside(o.id(), root));
+        let fits = asked.fits_but_for_place(&visible) && asked.root().is_none_or(inside);
+        Ok(fits.then_some(seen))
     }
 
     /// The entries, oldest first, with what each changed.
@@ -151,18 +152,11 @@ impl Reader {
         let reader = self.clone();
         log.map(move |line| {
             let line = line?;
-            if reader.sees_everything() || matches!(line.entry.body, Body::Mark(_)) {
-                return Ok(SeenLine {
-                    difference: see_difference(line.difference, line.summary, |_| None),
-                    entry: see(line.entry, |_| None),
-                });
-            }
-            let (before, after) = reader.around(line.entry.seq)?;
-            let (mut before, mut after) = (reader.sight(&before), reader.sight(&after));
-            let difference = see_difference(line.difference, line.summary, |component| {
-                reader.redacted(&component.id, &mut before, &mut after)
-            });
-            Ok(SeenLine { difference, entry: reader.see_between(line.entry, &mut before, &mut after) })
+            let around = reader.around(&line.entry)?;
+            let mut veil = reader.veil(&around);
+            let entry = see(line.entry, &mut veil);
+            let difference = see_difference(line.difference, line.summary, &mut veil);
+            Ok(SeenLine { entry, difference })
         })
     }
 
@@ -172,13 +166,10 @@ impl Reader {
     /// Those of [`History::at`].
     pub fn diff(&self, before: impl Into<At>, after: impl Into<At>) -> Result<SeenDifference, Error> {
         let (before, after) = (self.history.at(before)?, self.history.at(after)?);
-        let (before, after) = ((before.to_flow()?, before.seq()), (after.to_flow()?, after.seq()));
-        let difference = Difference::between(&before.0, &after.0);
+        let versions = [(before.to_flow()?, before.seq()), (after.to_flow()?, after.seq())];
+        let difference = Difference::between(&versions[0].0, &versions[1].0);
         let summary = difference.summary();
-        let (mut before, mut after) = (self.sight(&before), self.sight(&after));
-        Ok(see_difference(difference, summary, |component| {
-            self.redacted(&component.id, &mut before, &mut after)
-        }))
+        Ok(see_difference(difference, summary, &mut self.veil(&versions)))
     }
 
     /// For each field of a component at the head, who gave it its value and when; `None` where there is no such component.
@@ -187,7 +178,13 @@ impl Reader {
     /// [`Error::Denied`] where its policy refuses rather than redacts; as [`History::blame`].
     pub fn blame(&self, id: &str) -> Result<Option<Sight<Vec<Blame>>>, Error> {
         Ok(match self.at(At::Head)?.component(id)? {
-            Some(Sight::Whole(_)) => Some(Sight::Whole(self.history.blame(id)?)),
+            Some(Sight::Whole(_)) => {
+                let head = [self.version(self.history.version().seq())?];
+                let mut veil = self.veil(&head);
+                let mut blames = self.history.blame(id)?;
+                blames.iter_mut().for_each(|blame| blame.value = veil.value(&blame.value));
+                Some(Sight::Whole(blames))
+            }
             Some(Sight::Redacted(stub)) => Some(Sight::Redacted(stub)),
             None => None,
         })
@@ -205,11 +202,10 @@ impl Reader {
         holds: impl Fn(Option<&Value>) -> bool,
     ) -> Result<Vec<Interval>, Error> {
         self.history.when_at(id, field, |seq, value| {
-            let may = self.sees_everything() || value.is_none() || {
-                let at = (self.history.at(seq)?.to_flow()?, seq);
-                self.sight(&at).allows(&ComponentId::from(id))
-            };
-            Ok(may && holds(value))
+            let Some(value) = value.filter(|_| !self.sees_everything()) else { return Ok(holds(value)) };
+            let version = [self.version(seq)?];
+            let mut veil = self.veil(&version);
+            Ok(veil.stub(&ComponentId::from(id)).is_none() && holds(Some(&veil.value(value))))
         })
     }
 
@@ -225,134 +221,77 @@ impl Reader {
             if reader.sees_everything() {
                 return Ok(Sight::Whole(removed));
             }
-            let seq = removed.entry.previous().unwrap_or_default();
-            let at = (reader.history.at(seq)?.to_flow()?, seq);
-            let allowed = reader.sight(&at).allows(&removed.component.id);
-            Ok(if allowed { Sight::Whole(removed) } else { Sight::Redacted(Stub { slot: removed.slot }) })
+            let before = [reader.version(removed.entry.previous().unwrap_or_default())?];
+            let mut veil = reader.veil(&before);
+            Ok(match veil.stub(&removed.component.id) {
+                Some(_) => Sight::Redacted(Stub { slot: removed.slot }),
+                None => Sight::Whole(Removed { component: veil.component(&removed.component), ..removed }),
+            })
         }))
     }
 
-    fn sees_everything(&self) -> bool {
+    pub(crate) fn history(&self) -> &History {
+        &self.history
+    }
+
+    pub(crate) fn sees_everything(&self) -> bool {
         self.history.authorizer().is_none()
     }
 
-    /// The flows before and after an entry.
-    fn around(&self, seq: Seq) -> Result<(Version, Version), Error> {
-        let previous = seq.previous().unwrap_or_default();
-        Ok(((self.history.at(previous)?.to_flow()?, previous), (self.history.at(seq)?.to_flow()?, seq)))
+    pub(crate) fn version(&self, seq: Seq) -> Result<Version, Error> {
+        Ok((self.history.at(seq)?.to_flow()?, seq))
     }
 
-    fn sight<'f>(&'f self, (flow, seq): &'f Version) -> VersionSight<'f> {
-        VersionSight { reader: self, flow, policies: Policies::new(flow, *seq), asked: HashMap::new() }
-    }
-
-    fn see_between(
-        &self,
-        entry: Entry,
-        before: &mut VersionSight<'_>,
-        after: &mut VersionSight<'_>,
-    ) -> SeenEntry {
-        // What came and went within the change is in neither version; it is told by what it was inside.
-        let mut passing = HashMap::new();
-        if let Body::Change(operations) = &entry.body {
-            for operation in operations {
-                if let Operation::Add { component, .. } = operation {
-                    passing.insert(component.id.clone(), component.parent.clone());
-                }
-            }
+    /// The flows before and after an entry, where anything in it could be hidden.
+    fn around(&self, entry: &Entry) -> Result<Vec<Version>, Error> {
+        if self.sees_everything() || matches!(entry.body, Body::Mark(_)) {
+            return Ok(Vec::new());
         }
-        see(entry, |operation| {
-            let id = operation.id();
-            if before.flow.slot(id).is_some() || after.flow.slot(id).is_some() {
-                return self.redacted(id, before, after);
-            }
-            let around = passing.get(id).and_then(Option::as_ref);
-            let allowed = after.allows_within(id, around) && before.allows_within(id, around);
-            (!allowed).then(Stub::default)
-        })
+        Ok(vec![self.version(entry.seq.previous().unwrap_or_default())?, self.version(entry.seq)?])
     }
 
-    /// What stands for a component that may not be seen in every version that has it; `None` where it may be seen.
-    fn redacted(
-        &self,
-        id: &ComponentId,
-        before: &mut VersionSight<'_>,
-        after: &mut VersionSight<'_>,
-    ) -> Option<Stub> {
-        let slot = after.flow.slot(id).or_else(|| before.flow.slot(id)).unwrap_or_default();
-        (!before.allows(id) || !after.allows(id)).then_some(Stub { slot })
+    /// What lies between the reader and some versions, the oldest first.
+    pub(crate) fn veil<'f>(&'f self, versions: &'f [Version]) -> Veil<'f> {
+        Veil::new(&self.history, &self.author, versions.iter().map(|(flow, seq)| (flow, *seq)))
     }
 }
 
-/// What somebody may see of one version, asked once each.
-struct VersionSight<'f> {
-    reader: &'f Reader,
-    flow: &'f Flow,
-    policies: Policies<'f>,
-    asked: HashMap<ComponentId, bool>,
-}
-
-impl VersionSight<'_> {
-    /// Whether a component may be seen; so may one that is not there.
-    fn allows(&mut self, id: &ComponentId) -> bool {
-        self.flow.slot(id).is_none() || self.allows_within(id, Some(id))
-    }
-
-    /// Whether a component may be seen that takes its policy from here.
-    fn allows_within(&mut self, id: &ComponentId, around: Option<&ComponentId>) -> bool {
-        let Some(authorizer) = self.reader.history.authorizer() else { return true };
-        if let Some(known) = self.asked.get(id) {
-            return *known;
-        }
-        let policy = around.and_then(|around| self.policies.in_force(around, Action::Read));
-        let question = Question {
-            principal: &self.reader.author,
-            action: Action::Read,
-            component: id,
-            policy: policy.as_deref(),
-            as_of: self.policies.as_of(),
-            intent: Intent::Mark,
-        };
-        let allowed = matches!(authorizer.decide(&question), Decision::Allow);
-        self.asked.insert(id.clone(), allowed);
-        allowed
-    }
-}
-
-fn see(entry: Entry, mut redacted: impl FnMut(&Operation) -> Option<Stub>) -> SeenEntry {
+fn see(entry: Entry, veil: &mut Veil<'_>) -> SeenEntry {
     let Entry { seq, id, mut header, body, .. } = entry;
+    veil.passing(&body);
     let body = match body {
         Body::Mark(mark) => SeenBody::Mark(mark),
         Body::Change(operations) => {
-            let see = |operation: Operation| match redacted(&operation) {
-                Some(stub) => SeenOperation::Redacted(OperationKind::of(&operation), stub),
-                None => SeenOperation::Whole(operation),
-            };
-            SeenBody::Change(operations.into_iter().map(see).collect())
+            SeenBody::Change(operations.into_iter().map(|operation| see_operation(operation, veil)).collect())
         }
         _ => SeenBody::Change(Vec::new()),
     };
-    let mut seen = SeenEntry { seq, id, header: header.clone(), body };
-    if seen.is_redacted() {
+    for id in components_left_out(&header.attributes) {
+        veil.stub(&id);
+    }
+    let redacted = veil.hid();
+    if redacted {
         header.message = "".into();
         header.attributes.clear();
         header.idempotency_key = None;
-        seen.header = header;
     }
-    seen
+    SeenEntry { seq, id, header, body, redacted }
 }
 
-fn see_difference(
-    difference: Difference,
-    summary: Summary,
-    mut redacted: impl FnMut(&ComponentDifference) -> Option<Stub>,
-) -> SeenDifference {
+pub(crate) fn see_operation(operation: Operation, veil: &mut Veil<'_>) -> SeenOperation {
+    match veil.stub(operation.id()) {
+        Some(stub) => SeenOperation::Redacted(OperationKind::of(&operation), stub),
+        None => SeenOperation::Whole(veil.operation(operation)),
+    }
+}
+
+fn see_difference(difference: Difference, summary: Summary, veil: &mut Veil<'_>) -> SeenDifference {
     let (mut components, mut stubs) = (Vec::new(), Vec::new());
     for component in difference.components {
-        match redacted(&component) {
+        match veil.stub(&component.id) {
             // Their order, which is that of ids, must not give away where an id lies.
             Some(stub) => stubs.push((component.kind(), stub)),
-            None => components.push(SeenChange::Whole(component)),
+            None => components.push(SeenChange::Whole(veil.difference(component))),
         }
     }
     stubs.sort_unstable_by_key(|(_, stub)| stub.slot);
@@ -361,24 +300,24 @@ fn see_difference(
 }
 
 impl SeenEntry {
-    /// Whether anything in it may not be seen.
+    /// Whether anything in it, or that it names, may not be seen.
     #[must_use]
     pub fn is_redacted(&self) -> bool {
-        let is = |operation: &SeenOperation| matches!(operation, SeenOperation::Redacted(..));
-        matches!(&self.body, SeenBody::Change(operations) if operations.iter().any(is))
+        self.redacted
     }
 
-    /// What may be seen of the entry that it is of, where that is not all of it.
-    fn visible_part_of(&self, entry: &Entry) -> Option<Entry> {
-        let SeenBody::Change(operations) = &self.body else { return None };
-        if !self.is_redacted() {
-            return None;
-        }
-        let whole = |operation: &SeenOperation| match operation {
-            SeenOperation::Whole(operation) => Some(operation.clone()),
-            SeenOperation::Redacted(..) => None,
+    /// What may be seen of the entry that it is of.
+    fn visible_part_of(&self, entry: &Entry) -> Entry {
+        let body = match &self.body {
+            SeenBody::Mark(_) => entry.body.clone(),
+            SeenBody::Change(operations) => {
+                let whole = |operation: &SeenOperation| match operation {
+                    SeenOperation::Whole(operation) => Some(operation.clone()),
+                    SeenOperation::Redacted(..) => None,
+                };
+                Body::Change(operations.iter().filter_map(whole).collect())
+            }
         };
-        let body = Body::Change(operations.iter().filter_map(whole).collect());
-        Some(Entry::new(entry.seq, entry.id, self.header.clone(), body))
+        Entry::new(entry.seq, entry.id, self.header.clone(), body)
     }
 }

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use flow_history_flow::{Component, ComponentId, Slot};
 use flow_history_replay::{Author, Intent, Seq};
 
-use crate::authorizer::{Authorizer, Decision, Question};
+use crate::authorizer::{Decision, Question};
 use crate::policy::{Action, Policies};
-use crate::{Error, View};
+use crate::veil::Veil;
+use crate::{Error, History, View};
 
 /// A flow at a version as somebody may see it, by the policies of that version: what they may not read is there as a
 /// stub, so that counts stay right. Whoever wants to know what was removed looks at the version before, where the
 /// policies stand that it had last.
 #[derive(Clone)]
 pub struct Seen {
+    history: History,
     view: View,
     author: Author,
-    authorizer: Option<Arc<dyn Authorizer>>,
 }
 
 /// A component, or what there is to say of it; or that there is one.
@@ -29,7 +30,8 @@ pub enum Sight<T = Arc<Component>> {
     Redacted(Stub),
 }
 
-/// That there is a component, and nothing of what is in it: not its id, its kind or where it is.
+/// That there is a component, and nothing of what is in it: not its id, its kind or where it is. Where what may be seen
+/// names it, as what contains it or as the end of a wire, it does so by [`Stub::id`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[non_exhaustive]
 pub struct Stub {
@@ -37,9 +39,17 @@ pub struct Stub {
     pub slot: Slot,
 }
 
+impl Stub {
+    /// What stands in place of its id, `(redacted 12)`: made up, and the same wherever it is named.
+    #[must_use]
+    pub fn id(self) -> ComponentId {
+        ComponentId::from(format!("(redacted {})", self.slot.0))
+    }
+}
+
 impl Seen {
-    pub(crate) fn new(view: View, author: Author, authorizer: Option<Arc<dyn Authorizer>>) -> Self {
-        Self { view, author, authorizer }
+    pub(crate) fn new(history: History, view: View, author: Author) -> Self {
+        Self { history, view, author }
     }
 
     /// The number of the version.
@@ -72,7 +82,7 @@ impl Seen {
         let Some(component) = self.view.component(id)? else { return Ok(None) };
         let mut policies = Policies::new(self.view.flow()?, self.view.seq());
         match self.decision(&component, &mut policies) {
-            Decision::Allow => Ok(Some(Sight::Whole(component))),
+            Decision::Allow => Ok(Some(Sight::Whole(self.veil()?.component(&component)))),
             Decision::Redact => Ok(Some(self.stub(&component))),
             Decision::Deny { reason } => {
                 let id: &ComponentId = &component.id;
@@ -90,11 +100,16 @@ impl Seen {
     pub fn components(&self) -> Result<Vec<Sight>, Error> {
         let mut policies = Policies::new(self.view.flow()?, self.view.seq());
         let components = self.view.components()?;
+        let mut veil = self.veil()?;
         let sight = |component: Arc<Component>| match self.decision(&component, &mut policies) {
-            Decision::Allow => Sight::Whole(component),
+            Decision::Allow => Sight::Whole(veil.component(&component)),
             _ => self.stub(&component),
         };
         Ok(components.into_iter().map(sight).collect())
+    }
+
+    fn veil(&self) -> Result<Veil<'_>, Error> {
+        Ok(Veil::new(&self.history, &self.author, [(self.view.flow()?, self.view.seq())]))
     }
 
     fn question<'q>(
@@ -113,7 +128,7 @@ impl Seen {
     }
 
     fn decision(&self, component: &Component, policies: &mut Policies<'_>) -> Decision {
-        let Some(authorizer) = &self.authorizer else { return Decision::Allow };
+        let Some(authorizer) = self.history.authorizer() else { return Decision::Allow };
         let policy = policies.in_force(&component.id, Action::Read);
         authorizer.decide(&self.question(&component.id, policy.as_deref()))
     }

@@ -104,6 +104,13 @@ pub enum Obstacle {
         /// Why, in words.
         reason: String,
     },
+    /// Something that whoever looks may not read about. Nothing comes upon it by itself.
+    Redacted {
+        /// Its name.
+        name: &'static str,
+        /// What would resolve it.
+        resolutions: &'static [Resolution],
+    },
 }
 
 /// What resolves a conflict.
@@ -177,6 +184,7 @@ impl Obstacle {
             Obstacle::SecretGone { .. } => "SecretGone",
             Obstacle::Denied { .. } => "Denied",
             Obstacle::Vetoed { .. } => "Vetoed",
+            Obstacle::Redacted { name, .. } => name,
         }
     }
 
@@ -200,6 +208,7 @@ impl Obstacle {
             Obstacle::SecretGone { .. } => &[WithoutSecret],
             Obstacle::Denied { .. } => &[AskSomebodyElse, Skip],
             Obstacle::Vetoed { .. } => &[TryAgain, Skip],
+            Obstacle::Redacted { resolutions, .. } => resolutions,
         }
     }
 
@@ -210,7 +219,7 @@ impl Obstacle {
         match (mode, self) {
             // No mode brings it back, and no person.
             (_, Obstacle::SecretGone { .. }) => Some(Resolution::WithoutSecret),
-            (Mode::Strict, _) => None,
+            (Mode::Strict, _) | (_, Obstacle::Redacted { .. }) => None,
             (
                 Mode::Partial,
                 Obstacle::FieldChangedSince { .. } | Obstacle::MovedSince { .. } | Obstacle::Cycle { .. },
@@ -267,6 +276,7 @@ impl fmt::Display for Conflict {
             Obstacle::NameTaken { name } => write!(f, "the name {name:?} of {id:?} is taken"),
             Obstacle::SecretGone { field } => write!(f, "the secret of {field:?} of {id:?} is gone"),
             Obstacle::Denied { reason } | Obstacle::Vetoed { reason } => write!(f, "{id:?}: {reason}"),
+            Obstacle::Redacted { name, .. } => write!(f, "{id:?}: {name}"),
         }
     }
 }

@@ -39,6 +39,7 @@ mod splice; //     one long text as an edit of another
 mod assembly; //   components in any order to a flow
 mod removal; //    what goes with a component that is removed
 mod secrets; //    which secrets are named, and what is left without some
+mod leaves; //     values that hold no others, and what is left where some become something else
 mod edits; //      the edits that turn one value into another
 mod diff; //       the operations that turn one flow into another
 mod conflict; //   what stands in the way, and what resolves it

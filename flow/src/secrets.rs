@@ -1,6 +1,6 @@
 //! Which secrets values, components and operations name, and what is left of them without some.
 
-use crate::{Component, Edit, Map, Operation, SecretRef, Value};
+use crate::{Component, Edit, Operation, SecretRef, Value};
 
 impl Value {
     /// Shows every secret that it names, those inside lists and maps too.
@@ -21,36 +21,12 @@ impl Value {
     /// Itself with null in place of some secrets; `None` where it names none of these.
     #[must_use]
     pub fn without_secrets(&self, is_gone: &impl Fn(&SecretRef) -> bool) -> Option<Value> {
-        // Values nest no deeper than `NESTING_MAX`.
-        match self {
-            Value::Secret(secret) => is_gone(secret).then_some(Value::Null),
-            Value::List(list) => {
-                let mut left: Option<Vec<Value>> = None;
-                for (at, value) in list.iter().enumerate() {
-                    if let Some(value) = value.without_secrets(is_gone)
-                        && let Some(place) = left.get_or_insert_with(|| list.clone()).get_mut(at)
-                    {
-                        *place = value;
-                    }
-                }
-                left.map(Value::List)
-            }
-            Value::Map(map) => map.without_secrets(is_gone).map(Value::Map),
-            _ => None,
-        }
+        self.replace_leaves(&mut |leaf| null_where_gone(leaf, is_gone))
     }
 }
 
-impl Map {
-    fn without_secrets(&self, is_gone: &impl Fn(&SecretRef) -> bool) -> Option<Map> {
-        let mut left: Option<Map> = None;
-        for (key, value) in self.iter() {
-            if let Some(value) = value.without_secrets(is_gone) {
-                left.get_or_insert_with(|| self.clone()).put(key.clone(), value);
-            }
-        }
-        left
-    }
+fn null_where_gone(leaf: &Value, is_gone: &impl Fn(&SecretRef) -> bool) -> Option<Value> {
+    matches!(leaf, Value::Secret(secret) if is_gone(secret)).then_some(Value::Null)
 }
 
 impl Component {
@@ -62,8 +38,7 @@ impl Component {
     /// Itself with null in place of some secrets; `None` where it names none of these.
     #[must_use]
     pub fn without_secrets(&self, is_gone: &impl Fn(&SecretRef) -> bool) -> Option<Component> {
-        let fields = self.fields.without_secrets(is_gone)?;
-        Some(Component { fields, ..self.clone() })
+        self.replace_leaves(&mut |leaf| null_where_gone(leaf, is_gone))
     }
 }
 

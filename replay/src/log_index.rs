@@ -11,8 +11,8 @@ use flow_history_flow::{Component, ComponentId, Flow, Name, Slot};
 use crate::effects::{Act, Known, apply};
 use crate::sealed::{New, index_of_raw};
 use crate::{
-    Author, BaseHeader, Chain, Entry, FlowVersionId, HistoryId, Log, LogError, SegmentIndex, Seq, Source,
-    Stacks, State, What, Whole,
+    Author, BaseHeader, Chain, Entry, FlowVersionId, Header, HistoryId, Log, LogError, SegmentIndex, Seq,
+    Source, Stacks, State, What, Whole,
 };
 
 /// What decoding an entry needs to know of what is before it. A [`State`] knows it, and so do the indexes of a log.
@@ -198,15 +198,32 @@ impl LogIndex {
     /// # Errors
     /// [`LogError`].
     pub fn entry(&self, seq: Seq) -> Result<Option<Entry>, LogError> {
+        let decoded =
+            self.decoded(seq, |bytes, before| crate::canonical::decode_whole_entry(bytes, before))?;
+        Ok(decoded.map(|(id, (header, body))| Entry { seq, id, header, body }))
+    }
+
+    /// What one entry says of itself, whatever it does; `None` where there is none of this number. Reads its block.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn header(&self, seq: Seq) -> Result<Option<Header>, LogError> {
+        Ok(self
+            .decoded(seq, |bytes, before| crate::canonical::decode_header(bytes, before))?
+            .map(|(_, header)| header))
+    }
+
+    fn decoded<T>(
+        &self,
+        seq: Seq,
+        decode: impl Fn(&[u8], &EntryBefore<'_>) -> Result<T, String>,
+    ) -> Result<Option<(FlowVersionId, T)>, LogError> {
         let Some(segment) = self.segment_of(seq) else { return Ok(None) };
         let found = segment.find(seq)?;
         let before =
             EntryBefore { log_time: found.log_time, next_slot: found.next_slot, ..self.before(seq, None) };
-        match crate::canonical::decode_whole_entry(found.bytes(), &before) {
-            Ok((header, body)) => {
-                let id = FlowVersionId::new(seq, &found.chain);
-                Ok(Some(Entry { seq, id, header, body }))
-            }
+        match decode(found.bytes(), &before) {
+            Ok(decoded) => Ok(Some((FlowVersionId::new(seq, &found.chain), decoded))),
             Err(why) => Err(before.failure.take().unwrap_or_else(|| {
                 LogError::damaged(segment.file(), found.offset, Some(seq), What::Encoding(why))
             })),
@@ -252,6 +269,17 @@ impl LogIndex {
         segment.with_effects(seq, |effects| {
             let mut of_slot = effects.iter().filter(|effect| effect.slot == slot);
             Ok(of_slot.any(|effect| matches!(effect.act, Act::Add(_) | Act::Remove)))
+        })
+    }
+
+    /// Whether an entry gives components values, and nothing else. Reads its block.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn only_sets(&self, seq: Seq) -> Result<bool, LogError> {
+        let Some(segment) = self.segment_of(seq) else { return Ok(false) };
+        segment.with_effects(seq, |effects| {
+            Ok(effects.iter().all(|effect| matches!(effect.act, Act::Put(..) | Act::Edit(_))))
         })
     }
 

@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use flow_history::{
-    At, Author, Component, Error, History, ListedPolicies, MemoryStorage, OperationKind, Options,
-    POLICY_KIND, Reader, SeenBody, SeenChange, SeenOperation, Sight, Value,
+    At, Author, Component, ComponentId, Error, History, Intent, ListedPolicies, MemoryStorage, Mode,
+    OperationKind, Options, Order, POLICY_KIND, Part, Proposal, Reader, Scope, SeenBody, SeenChange,
+    SeenOperation, Sight, Value,
 };
 
 fn policy(id: &str, of: &str, readers: &[&str]) -> Component {
@@ -51,7 +52,7 @@ fn reader(history: &History, user: &str) -> Reader {
 /// Everything that somebody is told.
 fn all_of(reader: &Reader, history: &History) -> String {
     let mut told = String::new();
-    for seq in 0..=ENTRIES as u64 {
+    for seq in 0..=history.version().seq().0 {
         told += &format!("{:?}\n", reader.at(seq).unwrap().components().unwrap());
         told += &format!("{:?}\n", reader.diff(0, seq).unwrap());
         told += &format!("{:?}\n", reader.diff(seq, At::Head).unwrap());
@@ -198,4 +199,208 @@ fn where_policies_refuse_a_single_answer_is_refused_and_the_rest_is_redacted() {
     assert_eq!(user2.log().count(), ENTRIES);
     let told = format!("{:?}", user2.log().collect::<Result<Vec<_>, _>>().unwrap());
     assert!(!told.contains("hush"), "{told}");
+}
+
+/// What user2 may read is inside what they may not, wired to it and refers to it; some of that goes, and comes back.
+fn entangled() -> History {
+    let admin = Author::user("admin");
+    let options = Options::new();
+    let authorizer = ListedPolicies::new().administrator("admin").redacting();
+    let options = options.authorizer(Arc::new(authorizer));
+    let history = options.open_storage(Arc::new(MemoryStorage::new())).unwrap();
+    let change = |message: &str| history.change(&admin, message);
+    let to = |id: &str| Value::Ref(id.into());
+    let begin = change("begin")
+        .add(Component::new("hush-group", "group"))
+        .add(policy("hush-policy", "hush-group", &["user1"]))
+        .add(Component::new("open", "processor").inside("hush-group").field("rate", 1))
+        .add(policy("open-policy", "open", &["user1", "user2"]))
+        .add(Component::new("p2", "processor"))
+        .add(Component::new("wire", "wire").field("from", to("p2")).field("to", to("hush-group")));
+    begin.append().unwrap();
+    let refers = Value::List(vec![to("hush-group"), to("p2"), "text".into()]);
+    change("p2 refers to hush-group").set("p2", "refers", refers).append().unwrap();
+    change("p2 goes into hush-group")
+        .shift("p2", Some("hush-group".into()), Order::default())
+        .append()
+        .unwrap();
+    change("and out again").shift("p2", None, Order::default()).append().unwrap();
+    change("open").set("open", "rate", 2).append().unwrap();
+    change("hush-group goes").shift("open", None, Order::default()).remove("hush-group").append().unwrap();
+    history
+}
+
+#[test]
+fn what_may_be_read_names_what_may_not_by_its_stub() {
+    let history = entangled();
+    for (user, sees) in [("user1", true), ("user2", false), ("admin", true)] {
+        let mut told = all_of(&reader(&history, user), &history);
+        told += &format!("{:?}", reader(&history, user).blame("p2").unwrap());
+        assert_eq!(told.contains("hush"), sees, "{user}: {told}");
+        assert!(told.contains("p2") && told.contains("open"), "{user}");
+    }
+    let user2 = reader(&history, "user2");
+    let whole = |at: u64, id: &str| match user2.at(at).unwrap().component(id).unwrap() {
+        Some(Sight::Whole(component)) => component,
+        other => panic!("{other:?}"),
+    };
+    // What it is inside of is the stub that is counted, and wires lead to the same.
+    let stubs: Vec<ComponentId> = user2
+        .at(1)
+        .unwrap()
+        .components()
+        .unwrap()
+        .into_iter()
+        .filter_map(|sight| if let Sight::Redacted(stub) = sight { Some(stub.id()) } else { None })
+        .collect();
+    assert_eq!(stubs.len(), 2);
+    let parent = whole(1, "open").parent.clone().unwrap();
+    assert!(stubs.contains(&parent));
+    assert_eq!(whole(1, "wire").get("to"), Some(&Value::Ref(parent.clone())));
+    let refers = |at: u64| match whole(at, "p2").get("refers").cloned() {
+        Some(Value::List(list)) => list,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refers(2), [Value::Ref(parent.clone()), Value::Ref("p2".into()), "text".into()]);
+    // Nor does a reference say more to what is gone.
+    assert_eq!(refers(6)[0], Value::Ref(parent));
+    // An entry that names it says nothing that speaks of it; and nothing tells what is inside of it.
+    let redacted = |user: &str| -> Vec<bool> {
+        let entries = reader(&history, user).entries(history.entries());
+        entries.map(|entry| entry.unwrap().is_redacted()).collect()
+    };
+    assert_eq!(redacted("user2"), [true, true, true, true, false, true]);
+    assert_eq!(redacted("user1"), [false; 6]);
+    let inside = |user: &str| reader(&history, user).entries(history.entries().subtree("hush-group")).count();
+    assert_eq!((inside("user1"), inside("user2")), (5, 0));
+}
+
+/// The scene for plans: user2 may write all of it, and read but some.
+fn undone(acts: &[&str]) -> History {
+    let admin = Author::user("admin");
+    let authorizer = ListedPolicies::new().administrator("admin").redacting();
+    let options = Options::new().authorizer(Arc::new(authorizer));
+    let history = options.open_storage(Arc::new(MemoryStorage::new())).unwrap();
+    let change = |message: &str| history.change(&admin, message);
+    let to = |id: &str| Value::Ref(id.into());
+    let begin = change("begin")
+        .add(Component::new("hush1", "hushed").field("rate", "hush-a"))
+        .add(policy("hush1-policy", "hush1", &["user1"]))
+        .add(Component::new("p2", "processor").field("rate", 1).field("refers", to("p2")))
+        .add(policy("p2-policy", "p2", &["user1", "user2"]))
+        .add(Component::new("p3", "processor"));
+    begin.append().unwrap();
+    let both = change("both").set("hush1", "rate", "hush-b").set("p2", "rate", 2);
+    both.set("p2", "refers", to("hush1")).append().unwrap();
+    for act in acts {
+        let act = match *act {
+            "set" => change("").set("hush1", "rate", "hush-c").set("p2", "refers", to("p3")),
+            "remove" => change("").remove("hush1"),
+            "wire" => {
+                change("").add(Component::new("hush-wire", "wire").inside("hush1").field("to", to("p2")))
+            }
+            "inside" => change("").shift("p2", Some("hush1".into()), Order::default()),
+            "p3" => change("").remove("p3"),
+            other => panic!("{other}"),
+        };
+        act.intent(Intent::System).append().unwrap();
+    }
+    history
+}
+
+#[test]
+fn a_plan_its_conflicts_and_its_refusal_name_nothing_that_may_not_be_read() {
+    let version = |history: &History| history.version();
+    let mut said = std::collections::BTreeSet::new();
+    for acts in [&[][..], &["set"], &["remove"], &["wire"], &["inside"], &["inside", "set"], &["p3"]] {
+        let history = undone(acts);
+        let wishes = [
+            Proposal::undo(Scope::Flow),
+            Proposal::revert([flow_history::Seq(1)]),
+            Proposal::restore(Part::Flow, 1),
+            Proposal::restore(Part::Component("hush1".into()), 1),
+        ];
+        for (at, wish) in wishes.into_iter().enumerate() {
+            for mode in [Mode::Strict, Mode::Partial, Mode::Cascade, Mode::Force] {
+                let plan = history.plan(&Author::user("admin"), wish.clone().mode(mode)).unwrap();
+                let before = version(&history);
+                let seen = |user: &str| reader(&history, user).plan(&plan).unwrap();
+                let (all, mine) = (seen("admin"), seen("user2"));
+                assert_eq!(format!("{all:?}").contains("hush"), at < 3 || !plan.operations().is_empty());
+                assert!(!format!("{mine:?}").contains("hush"), "{acts:?}: {mine:?}");
+                // As many of everything, of the same kinds.
+                let kinds = |plan: &flow_history::SeenPlan| -> Vec<_> {
+                    let kind = |operation: &SeenOperation| match operation {
+                        SeenOperation::Whole(operation) => OperationKind::of(operation),
+                        SeenOperation::Redacted(kind, _) => *kind,
+                        other => panic!("{other:?}"),
+                    };
+                    plan.operations.iter().map(kind).collect()
+                };
+                assert_eq!(kinds(&all), kinds(&mine));
+                let names = |plan: &flow_history::SeenPlan| -> Vec<_> {
+                    plan.conflicts
+                        .iter()
+                        .map(|c| (c.obstacle.name(), c.resolved, c.obstacle.resolutions()))
+                        .collect()
+                };
+                assert_eq!(names(&all), names(&mine));
+                said.extend(mine.conflicts.iter().map(ToString::to_string));
+                assert_eq!(
+                    (all.dependents.len(), all.rights.len()),
+                    (mine.dependents.len(), mine.rights.len())
+                );
+                assert_eq!(all.taken, mine.taken);
+                if plan.is_clear() {
+                    continue;
+                }
+                let refused = |user: &str| {
+                    let error = plan.clone().finish().unwrap_err();
+                    let error = reader(&history, user).refusal(error).unwrap();
+                    format!("{error:?} {error}")
+                };
+                assert!(!refused("user2").contains("hush"), "{}", refused("user2"));
+                assert!(refused("admin").contains("hush"), "{}", refused("admin"));
+                assert_eq!(version(&history), before);
+            }
+        }
+    }
+    // What is seen of conflicts is not nothing.
+    let said: Vec<&str> = said.iter().map(String::as_str).collect();
+    assert!(said.contains(&"\"(redacted 0)\": FieldChangedSince"), "{said:?}");
+    assert!(said.contains(&"\"p2\" was moved into \"(redacted 0)\" since"), "{said:?}");
+}
+
+#[test]
+fn who_may_not_read_the_policy_that_denies_is_told_that_there_is_one() {
+    let admin = Author::user("admin");
+    let authorizer = ListedPolicies::new().administrator("admin").redacting();
+    let options = Options::new().authorizer(Arc::new(authorizer));
+    let history = options.open_storage(Arc::new(MemoryStorage::new())).unwrap();
+    let only_user1 = Value::List(vec!["user1".into()]);
+    let rule = policy("hush1-policy", "hush1", &["user1"]).field("write", only_user1.clone());
+    let begin = history.change(&admin, "").add(Component::new("hush1", "hushed")).add(rule);
+    begin.add(Component::new("p2", "processor")).append().unwrap();
+    history.change(&Author::user("user1"), "").remove("hush1").set("p2", "rate", 2).append().unwrap();
+    let user2 = Author::user("user2");
+    let error = || history.undo(Scope::Flow, &user2).unwrap_err();
+    let says = |user: &str| reader(&history, user).refusal(error()).unwrap().to_string();
+    assert!(says("user1").contains("the policy hush1-policy of hush1"), "{}", says("user1"));
+    assert_eq!(says("user2"), "user2 may not write (redacted 0): by a policy that may not be read");
+    let plan = history.plan(&user2, Proposal::undo(Scope::Flow).mode(Mode::Partial)).unwrap();
+    let seen = reader(&history, "user2").plan(&plan).unwrap();
+    assert!(!format!("{seen:?}").contains("hush") && !seen.denials.is_empty(), "{seen:?}");
+    // What was left out stands in the entry, for whom it is for.
+    let applied = plan.finish().unwrap();
+    let seen = reader(&history, "user2").applied(&applied).unwrap();
+    assert!(
+        !format!("{seen:?}").contains("hush") && seen.conflicts.len() == applied.conflicts.len(),
+        "{seen:?}"
+    );
+    let entry = |user: &str| {
+        let entry = history.log().last().unwrap().unwrap().entry;
+        reader(&history, user).entry(entry).unwrap()
+    };
+    assert!(format!("{:?}", entry("user1")).contains("hush1: Denied"), "{:?}", entry("user1"));
+    assert!(!format!("{:?}", entry("user2")).contains("hush"), "{:?}", entry("user2"));
 }

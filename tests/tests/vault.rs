@@ -12,7 +12,7 @@ use std::time::Duration;
 use flow_history::{
     Author, Body, Component, Durability, Error, FlowVersionId, History, KeyError, LiveStamps, Mark,
     MemoryStorage, Mode, Obstacle, Options, Part, Proposal, Resolution, SECRET_BYTES_MAX, Scope, SecretRef,
-    SecretValue, Storage, Tuning, Value, VaultKey, VaultKeys,
+    SecretValue, Seq, Storage, Tuning, Value, VaultKey, VaultKeys,
 };
 use flow_history_replay::FileName;
 use flow_history_tests::{Disk, SeededClock, SimDisk, Step, is_nightly};
@@ -232,6 +232,63 @@ fn a_secret_inside_a_list_is_left_out_alone() {
     let applied = history.undo(Scope::Flow, &alice()).unwrap();
     assert_eq!(gone(&applied.conflicts).len(), 1);
     assert_eq!(field(&history, "keys"), Some(Value::List(vec![Value::Null, "open".into(), b.into()])));
+}
+
+#[test]
+fn an_undo_that_passes_over_what_was_nothing_but_a_shredded_secret_says_so() {
+    let storage = MemoryStorage::new();
+    let history = open(&storage);
+    history.change(&alice(), "").add(Component::new("pump", "k").field("rate", 1)).append().unwrap();
+    history.change(&alice(), "").set("pump", "rate", 2).append().unwrap();
+    let secret = history.seal_secret("first").unwrap();
+    history.change(&alice(), "").set("pump", "password", secret.clone()).append().unwrap();
+    history.change(&alice(), "").set("pump", "password", Value::Null).append().unwrap();
+    history.shred(&secret, &alice()).unwrap();
+    let note = ("pump".to_owned(), "password".to_owned(), Some(Resolution::WithoutSecret));
+
+    // To put the secret in place of null again is not possible, and nothing else is to it.
+    let plan = history.plan(&alice(), Proposal::undo(Scope::Flow)).unwrap();
+    assert_eq!((plan.passed_over(), plan.taken()), (&[Seq(4)][..], &[Seq(3)][..]));
+    assert_eq!(gone(plan.conflicts()), std::slice::from_ref(&note));
+    let applied = plan.finish().unwrap();
+    assert_eq!((gone(&applied.conflicts), field(&history, "password")), (vec![note.clone()], None));
+    let entry = history.log().last().unwrap().unwrap().entry;
+    assert_eq!(&*entry.header.attributes[0].1, "pump: SecretGone");
+    history.undo(Scope::Flow, &alice()).unwrap();
+    assert_eq!(field(&history, "rate"), Some(1.into()));
+
+    // Where nothing else is left, that is the error.
+    let history = open(&MemoryStorage::new());
+    let secret = history.seal_secret("first").unwrap();
+    let pump = Component::new("pump", "k").field("password", secret.clone());
+    history.change(&alice(), "").intent(flow_history::Intent::System).add(pump).append().unwrap();
+    history.change(&alice(), "").set("pump", "password", Value::Null).append().unwrap();
+    history.shred(&secret, &alice()).unwrap();
+    let version = history.version();
+    match history.undo(Scope::Flow, &alice()) {
+        Err(Error::Conflicts { entries, conflicts }) => {
+            assert_eq!((entries, gone(&conflicts)), (vec![Seq(2)], vec![note]));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(history.version(), version);
+}
+
+#[test]
+fn a_component_that_was_exchanged_for_another_comes_back_as_itself_without_a_shredded_secret() {
+    let storage = MemoryStorage::new();
+    let (history, first) = pump(&storage);
+    let slot = || history.at(history.version()).unwrap().to_flow().unwrap().slot("pump");
+    let before = slot();
+    let other = Component::new("pump", "k").field("rate", 9);
+    history.change(&alice(), "").remove("pump").add(other).append().unwrap();
+    let after = slot();
+    assert_ne!(before, after);
+    history.shred(&first, &alice()).unwrap();
+    history.undo(Scope::Flow, &alice()).unwrap();
+    assert_eq!((slot(), field(&history, "password")), (before, Some(Value::Null)));
+    history.redo(Scope::Flow, &alice()).unwrap();
+    assert_eq!((slot(), field(&history, "rate")), (after, Some(9.into())));
 }
 
 #[test]

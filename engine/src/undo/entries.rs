@@ -20,22 +20,28 @@ pub(super) struct Known {
     around: Option<(Flow, Flow)>,
 }
 
+/// What an entry says of itself, without what it does.
+#[derive(Clone)]
+pub(super) struct Glance {
+    pub(super) seq: Seq,
+    pub(super) header: Arc<Header>,
+}
+
 /// The entries up to a head, read as they are asked for: the newest from memory, others from the log.
 pub(super) struct Entries<'h> {
     history: &'h History,
     head: Seq,
     flow: Flow,
     known: HashMap<Seq, Arc<Known>>,
+    glanced: HashMap<Seq, Glance>,
     flushed: bool,
+    /// Whether an entry was read on its flow already: whoever wants a second one walks, and folding many at once is quicker.
+    walks: bool,
 }
 
 impl Known {
     pub(super) fn seq(&self) -> Seq {
         self.entry.seq
-    }
-
-    pub(super) fn header(&self) -> &Header {
-        &self.entry.header
     }
 
     pub(super) fn operations(&self) -> &[Operation] {
@@ -48,15 +54,21 @@ impl Known {
     pub(super) fn is_change(&self) -> bool {
         matches!(self.entry.body, Body::Change(_))
     }
+}
+
+impl Glance {
+    fn of(entry: &Entry) -> Self {
+        Self { seq: entry.seq, header: Arc::new(entry.header.clone()) }
+    }
 
     /// The entries that it took, where it is an undo or a redo.
     pub(super) fn taken(&self) -> impl Iterator<Item = Seq> {
-        self.header().links.iter().filter_map(|link: &Link| taken_by(self.header().intent, link))
+        self.header.links.iter().filter_map(|link: &Link| taken_by(self.header.intent, link))
     }
 
     /// The author whose unit it is.
     pub(super) fn owner(&self) -> Arc<str> {
-        let header = self.header();
+        let header = &self.header;
         header.beneath.as_ref().map_or_else(|| Arc::clone(&header.author.id), |b| Arc::clone(&b.owner))
     }
 }
@@ -64,34 +76,92 @@ impl Known {
 impl<'h> Entries<'h> {
     /// Those of a history up to the entry that made this flow.
     pub(super) fn new(history: &'h History, head: Seq, flow: Flow) -> Self {
-        Self { history, head, flow, known: HashMap::new(), flushed: false }
+        Self {
+            history,
+            head,
+            flow,
+            known: HashMap::new(),
+            glanced: HashMap::new(),
+            flushed: false,
+            walks: false,
+        }
     }
 
     /// An entry.
     pub(super) fn get(&mut self, seq: Seq) -> Result<Arc<Known>, Error> {
-        if seq == Seq::ZERO || seq > self.head {
-            return Err(Error::UnknownVersion { asked: seq, head: self.head });
-        }
-        if let Some(known) = self.at_hand(seq) {
+        if let Some(known) = self.at_hand_or_flushed(seq)? {
             return Ok(known);
-        }
-        if !self.flushed {
-            // What is on a stack may still be on its way to the disk.
-            self.flushed = true;
-            if let Ok(writer) = self.history.writer() {
-                writer.flush()?;
-            }
-            if let Some(known) = self.at_hand(seq) {
-                return Ok(known);
-            }
         }
         if let Some(known) = self.read_alone(seq) {
             let known = Arc::new(known);
             self.known.insert(seq, Arc::clone(&known));
             return Ok(known);
         }
+        if let Some(known) = self.read_on_its_flow(seq) {
+            return Ok(known);
+        }
         self.fold_up_to(seq)?;
         self.known.get(&seq).cloned().ok_or(Error::UnknownVersion { asked: seq, head: self.head })
+    }
+
+    /// What an entry says of itself: all that somebody needs who walks down a stack.
+    pub(super) fn glance(&mut self, seq: Seq) -> Result<Glance, Error> {
+        if let Some(glance) = self.glanced.get(&seq) {
+            return Ok(glance.clone());
+        }
+        let glance = match self.at_hand_or_flushed(seq)? {
+            Some(known) => Glance::of(&known.entry),
+            None => match self.read_header(seq) {
+                Some(header) => Glance { seq, header: Arc::new(header) },
+                None => Glance::of(&self.get(seq)?.entry),
+            },
+        };
+        self.glanced.insert(seq, glance.clone());
+        Ok(glance)
+    }
+
+    /// Where anything is not as expected, `None`: folding says what is wrong.
+    fn read_header(&self, seq: Seq) -> Option<Header> {
+        self.history.files().index_reaching(seq).ok()?.header(seq).ok()?
+    }
+
+    /// An entry that is at hand; `None` where it can be read.
+    fn at_hand_or_flushed(&mut self, seq: Seq) -> Result<Option<Arc<Known>>, Error> {
+        if seq == Seq::ZERO || seq > self.head {
+            return Err(Error::UnknownVersion { asked: seq, head: self.head });
+        }
+        if let Some(known) = self.at_hand(seq) {
+            return Ok(Some(known));
+        }
+        if std::mem::replace(&mut self.flushed, true) {
+            return Ok(None);
+        }
+        // What is on a stack may still be on its way to the disk.
+        if let Ok(writer) = self.history.writer() {
+            writer.flush()?;
+        }
+        Ok(self.at_hand(seq))
+    }
+
+    /// The first entry that is asked for, on the flow before it, which is put together as a view does it: without the chain
+    /// and the headers of what led there. Where anything is not as expected, `None`: folding says what is wrong.
+    fn read_on_its_flow(&mut self, seq: Seq) -> Option<Arc<Known>> {
+        if std::mem::replace(&mut self.walks, true) {
+            return None;
+        }
+        let before = self.history.at(seq.previous()?).ok()?.to_flow().ok()?;
+        // What it removes is told by the flow, rather than id by id from the log.
+        let index = self.history.files().index_reaching(seq).ok()?.with_near(before.clone());
+        let entry = index.entry(seq).ok()??;
+        let mut after = before.clone();
+        let inverses = match &entry.body {
+            Body::Change(operations) => after.apply_all(operations.iter()).ok()?,
+            _ => Vec::new(),
+        };
+        let around = Some((before, after));
+        let known = Arc::new(Known { entry: Arc::new(entry), inverses: Arc::new(inverses), around });
+        self.known.insert(seq, Arc::clone(&known));
+        Some(known)
     }
 
     /// An entry that only sets values of components, read with these components and without the flow around them: what
@@ -100,6 +170,9 @@ impl<'h> Entries<'h> {
     fn read_alone(&self, seq: Seq) -> Option<Known> {
         let files = self.history.files();
         let index = files.index_reaching(seq).ok()?;
+        if !index.only_sets(seq).ok()? {
+            return None;
+        }
         let entry = index.entry(seq).ok()??;
         let operations = match &entry.body {
             Body::Change(operations) => operations.as_slice(),
@@ -175,6 +248,9 @@ impl<'h> Entries<'h> {
         if let Ok(writer) = self.history.writer() {
             writer.flush()?;
         }
+        if let Some(around) = self.read_on_its_flow(seq).and_then(|known| known.around.clone()) {
+            return Ok(around);
+        }
         self.fold_up_to(seq)?;
         let folded = self.known.get(&seq).and_then(|known| known.around.clone());
         folded.ok_or(Error::UnknownVersion { asked: seq, head: self.head })
@@ -182,23 +258,19 @@ impl<'h> Entries<'h> {
 
     /// Whether any of the entries that made what an undo or a redo took or did again fits: of a gesture each may be of
     /// another session.
-    pub(super) fn any_root(
-        &mut self,
-        known: &Arc<Known>,
-        fits: impl Fn(&Known) -> bool,
-    ) -> Result<bool, Error> {
-        let mut pending = vec![Arc::clone(known)];
-        while let Some(known) = pending.pop() {
-            if !matches!(known.header().intent, Intent::Undo | Intent::Redo) {
-                if fits(&known) {
+    pub(super) fn any_root(&mut self, of: &Glance, fits: impl Fn(&Header) -> bool) -> Result<bool, Error> {
+        let mut pending = vec![of.clone()];
+        while let Some(glance) = pending.pop() {
+            if !matches!(glance.header.intent, Intent::Undo | Intent::Redo) {
+                if fits(&glance.header) {
                     return Ok(true);
                 }
                 continue;
             }
             // INVARIANT: what was taken is older, so that this ends.
-            let taken: Vec<Seq> = known.taken().filter(|taken| *taken < known.seq()).collect();
+            let taken: Vec<Seq> = glance.taken().filter(|taken| *taken < glance.seq).collect();
             for seq in taken {
-                pending.push(self.get(seq)?);
+                pending.push(self.glance(seq)?);
             }
         }
         Ok(false)

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use flow_history_flow::{
-    Component, ComponentId, Conflict, Edit, Flow, Obstacle, Operation, Resolution, SecretRef, Terms,
+    Component, ComponentId, Conflict, Edit, Flow, Name, Obstacle, Operation, Resolution, SecretRef, Terms,
+    Value,
 };
 use flow_history_replay::Marks;
 
@@ -43,6 +44,28 @@ impl Gone {
                 .iter()
                 .chain(unit.inverses.iter())
                 .any(|operation| self.is_named_by(operation))
+    }
+
+    /// The values of which a unit gave or took any of them, each as a note that it stays away.
+    pub(super) fn notes_of(&self, unit: &Known) -> Vec<Conflict> {
+        let mut notes = Vec::new();
+        for operation in unit.operations().iter().chain(unit.inverses.iter()) {
+            let fields: Vec<Name> = match operation {
+                Operation::Add { component, .. } => {
+                    let gone = |value: &Value| value.without_secrets(&|secret| self.has(secret)).is_some();
+                    component.fields.iter().filter(|(_, v)| gone(v)).map(|(field, _)| field.clone()).collect()
+                }
+                Operation::Set { path, .. } if self.is_named_by(operation) => vec![path.field.clone()],
+                _ => Vec::new(),
+            };
+            for field in fields {
+                let note = stays_away(operation.id(), field);
+                if !notes.contains(&note) {
+                    notes.push(note);
+                }
+            }
+        }
+        notes
     }
 
     /// A flow with null in place of those that these components name.
@@ -96,9 +119,7 @@ impl Gone {
                 for (field, value) in component.fields.iter() {
                     let is_gone = value.without_secrets(&|secret| self.has(secret)).is_some();
                     if is_gone && only.is_none_or(|only| **field == *only) {
-                        let obstacle = Obstacle::SecretGone { field: field.clone() };
-                        let mut conflict = Conflict::unresolved(id.clone(), obstacle);
-                        conflict.resolved = Some(Resolution::WithoutSecret);
+                        let conflict = stays_away(&id, field.clone());
                         if !notes.contains(&conflict) {
                             notes.push(conflict);
                         }
@@ -128,4 +149,10 @@ impl Gone {
         }
         notes
     }
+}
+
+fn stays_away(id: &ComponentId, field: Name) -> Conflict {
+    let mut note = Conflict::unresolved(id.clone(), Obstacle::SecretGone { field });
+    note.resolved = Some(Resolution::WithoutSecret);
+    note
 }

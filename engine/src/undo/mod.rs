@@ -26,5 +26,5 @@ pub use self::rights::Right;
 pub use self::without::Without;
 
 pub(crate) use self::left_behind::left_behind;
-pub(crate) use self::plan::{apply, plan};
+pub(crate) use self::plan::{apply, components_left_out, plan};
 pub(crate) use self::without::replay_without;

@@ -23,6 +23,14 @@ const LEFT_OUT_NAMED_MAX: usize = 64;
 /// The attribute that names a component, or a value of one, that was left out because something was in the way.
 pub(super) const LEFT_OUT: &str = "left-out";
 
+/// The components that an entry's attributes may name as left out. An id may hold what stands behind ids in them, so these
+/// may be more than there are.
+pub(crate) fn components_left_out(attributes: &[(Arc<str>, Arc<str>)]) -> Vec<ComponentId> {
+    let said = attributes.iter().filter(|(name, _)| **name == *LEFT_OUT);
+    let ends = said.flat_map(|(_, said)| said.match_indices(": ").map(move |(end, _)| said.get(..end)));
+    ends.flatten().map(ComponentId::from).collect()
+}
+
 /// What an undo, redo, revert or restore did.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -182,28 +190,36 @@ impl Plan {
             _ => vec![Descent::new(stack, Of::Flow, base.tops)],
         };
         let mut search = Search::new(scope, descents);
+        // Secrets that are all that would be left of units that are passed over.
+        let mut secrets_gone: Vec<Conflict> = Vec::new();
         loop {
             let Some(unit) = search.next_unit(entries)? else {
                 return Err(match stack {
+                    _ if !secrets_gone.is_empty() => {
+                        Error::Conflicts { entries: self.passed_over.clone(), conflicts: secrets_gone }
+                    }
                     Stack::Undo => Error::NothingToUndo,
                     Stack::Redo => Error::NothingToRedo,
                 });
             };
-            if let Some(at) = base.frozen.filter(|at| unit.seq() < *at) {
+            if let Some(at) = base.frozen.filter(|at| unit.seq < *at) {
                 return Err(Error::Frozen { at });
             }
-            if self.passed_over.contains(&unit.seq()) {
+            if self.passed_over.contains(&unit.seq) {
                 continue;
             }
-            let own = self.own_tops(&unit, base)?;
-            let units = match stack {
-                Stack::Undo => gesture(unit, own, base.frozen, entries)?,
-                Stack::Redo => vec![unit],
+            let owner = unit.owner();
+            let own = self.own_tops(&owner, base)?;
+            let taken = match stack {
+                Stack::Undo => gesture(&unit, own, base.frozen, entries)?,
+                Stack::Redo => vec![unit.seq],
             };
+            let units = taken.iter().map(|seq| entries.get(*seq)).collect::<Result<Vec<_>, _>>()?;
             self.take(&units, base, entries)?;
-            let taken: Vec<Seq> = units.iter().map(|unit| unit.seq()).collect();
             if self.taking.is_empty() {
-                // Somebody did the same already, by a revert for instance: there is nothing to take back.
+                // Somebody did the same already, by a revert for instance: there is nothing to take back. Or there was
+                // nothing to it but secrets that are gone, which has to be said.
+                secrets_gone.extend(units.iter().flat_map(|unit| base.gone.notes_of(unit)));
                 self.passed_over.extend(taken);
                 continue;
             }
@@ -212,16 +228,17 @@ impl Plan {
             links.append(&mut self.links);
             self.links = links;
             self.taken = taken;
-            self.beneath = Some(beneath(self.intent, &units, (base.tops, own), entries)?);
+            secrets_gone.retain(|note| !self.taking.conflicts.contains(note));
+            self.taking.conflicts.append(&mut secrets_gone);
+            self.beneath = Some(beneath(self.intent, &units, (owner, base.tops, own), entries)?);
             return Ok(());
         }
     }
 
     /// The tops of the stacks of a unit's owner.
-    fn own_tops(&self, unit: &Known, base: &Base) -> Result<Tops, Error> {
-        let owner = unit.owner();
+    fn own_tops(&self, owner: &str, base: &Base) -> Result<Tops, Error> {
         let (version, tops) =
-            self.history.look_at_head(|state| (state.version(), state.stacks.of_author(&owner)))?;
+            self.history.look_at_head(|state| (state.version(), state.stacks.of_author(owner)))?;
         if version != base.version {
             return Err(Error::Conflict { expected: base.version, actual: version });
         }
@@ -365,7 +382,8 @@ impl Plan {
         &self.taken
     }
 
-    /// Newer units of the scope that there is nothing left to do about, because somebody did it already.
+    /// Newer units of the scope that there is nothing left to do about, because somebody did it already, or because there
+    /// was nothing to them but secrets that are gone; these are among the conflicts.
     #[must_use]
     pub fn passed_over(&self) -> &[Seq] {
         &self.passed_over

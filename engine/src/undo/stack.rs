@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flow_history_replay::{Beneath, HEADER_ITEMS_MAX, Intent, Seq, Tops};
 
-use super::entries::{Entries, Known};
+use super::entries::{Entries, Glance, Known};
 use super::proposal::Scope;
 use crate::Error;
 
@@ -55,27 +55,27 @@ impl Descent {
     }
 
     /// The next unit that is still on the stack.
-    pub(super) fn next_unit(&mut self, entries: &mut Entries) -> Result<Option<Arc<Known>>, Error> {
-        while let Some(known) = self.step(entries)? {
-            if !self.stack.holds(known.header().intent) {
-                self.gone.extend(known.taken());
-            } else if !self.gone.remove(&known.seq()) {
-                return Ok(Some(known));
+    pub(super) fn next_unit(&mut self, entries: &mut Entries) -> Result<Option<Glance>, Error> {
+        while let Some(glance) = self.step(entries)? {
+            if !self.stack.holds(glance.header.intent) {
+                self.gone.extend(glance.taken());
+            } else if !self.gone.remove(&glance.seq) {
+                return Ok(Some(glance));
             }
         }
         Ok(None)
     }
 
-    fn step(&mut self, entries: &mut Entries) -> Result<Option<Arc<Known>>, Error> {
+    fn step(&mut self, entries: &mut Entries) -> Result<Option<Glance>, Error> {
         let Some(seq) = self.next else { return Ok(None) };
-        let known = entries.get(seq)?;
-        let beneath = known.header().beneath.as_ref().map(|beneath| match self.of {
+        let glance = entries.glance(seq)?;
+        let beneath = glance.header.beneath.as_ref().map(|beneath| match self.of {
             Of::Flow => beneath.flow,
             Of::Owner => beneath.author,
         });
         // INVARIANT: what lies beneath is older, so that the walk ends, whatever a file says.
         self.next = beneath.and_then(|tops| self.stack.top(tops)).filter(|next| *next < seq);
-        Ok(Some(known))
+        Ok(Some(glance))
     }
 }
 
@@ -95,7 +95,7 @@ fn top_without(
     }
     for unit in units.iter().take(LOOKED_AT_MAX) {
         match descent.next_unit(entries)? {
-            Some(other) if other.seq() == unit.seq() => {}
+            Some(other) if other.seq == unit.seq() => {}
             _ => return Ok(unchanged),
         }
     }
@@ -107,10 +107,9 @@ fn top_without(
 pub(super) fn beneath(
     intent: Intent,
     units: &[Arc<Known>],
-    (flow, own): (Tops, Tops),
+    (owner, flow, own): (Arc<str>, Tops, Tops),
     entries: &mut Entries,
 ) -> Result<Beneath, Error> {
-    let owner = units.first().map(|unit| unit.owner()).unwrap_or_default();
     let mut moved = |of, tops: Tops| -> Result<Tops, Error> {
         Ok(match intent {
             Intent::Undo => Tops { undo: top_without(Stack::Undo, of, tops, units, entries)?, ..tops },
@@ -124,7 +123,7 @@ pub(super) fn beneath(
 pub(super) struct Search {
     scope: Scope,
     /// Several where a scope's units are spread over the stacks of authors.
-    descents: Vec<(Descent, Option<Arc<Known>>)>,
+    descents: Vec<(Descent, Option<Glance>)>,
 }
 
 impl Search {
@@ -132,7 +131,7 @@ impl Search {
         Self { scope: scope.clone(), descents: descents.into_iter().map(|descent| (descent, None)).collect() }
     }
 
-    pub(super) fn next_unit(&mut self, entries: &mut Entries) -> Result<Option<Arc<Known>>, Error> {
+    pub(super) fn next_unit(&mut self, entries: &mut Entries) -> Result<Option<Glance>, Error> {
         for (descent, held) in &mut self.descents {
             while held.is_none() {
                 let Some(unit) = descent.next_unit(entries)? else { break };
@@ -141,18 +140,19 @@ impl Search {
                 }
             }
         }
-        let newest = self.descents.iter_mut().max_by_key(|(_, held)| held.as_ref().map(|unit| unit.seq()));
+        let newest = self.descents.iter_mut().max_by_key(|(_, held)| held.as_ref().map(|unit| unit.seq));
         Ok(newest.and_then(|(_, held)| held.take()))
     }
 }
 
-fn is_in(scope: &Scope, unit: &Arc<Known>, entries: &mut Entries) -> Result<bool, Error> {
+fn is_in(scope: &Scope, unit: &Glance, entries: &mut Entries) -> Result<bool, Error> {
     Ok(match scope {
         Scope::Flow | Scope::Author(_) => true,
         Scope::Session(session) => {
-            entries.any_root(unit, |root| root.header().session.as_deref() == Some(session.as_str()))?
+            entries.any_root(unit, |root| root.session.as_deref() == Some(session.as_str()))?
         }
         Scope::Subtree(id) => {
+            let unit = entries.get(unit.seq)?;
             let (before, after) = entries.around(unit.seq())?;
             unit.operations()
                 .iter()
@@ -164,33 +164,32 @@ fn is_in(scope: &Scope, unit: &Arc<Known>, entries: &mut Entries) -> Result<bool
 /// All entries of the gesture that a unit is part of, the newest first: those of one group that follow one another on
 /// the stack of their author.
 pub(super) fn gesture(
-    unit: Arc<Known>,
+    unit: &Glance,
     own: Tops,
     frozen: Option<Seq>,
     entries: &mut Entries,
-) -> Result<Vec<Arc<Known>>, Error> {
-    let group = unit.header().group.clone();
-    if group.is_none() || !unit.header().intent.is_undoable() {
-        return Ok(vec![unit]);
+) -> Result<Vec<Seq>, Error> {
+    let group = unit.header.group.clone();
+    if group.is_none() || !unit.header.intent.is_undoable() {
+        return Ok(vec![unit.seq]);
     }
-    let mut run: Vec<Arc<Known>> = Vec::new();
+    let mut run: Vec<Seq> = Vec::new();
     let mut descent = Descent::new(Stack::Undo, Of::Owner, own);
     while let Some(other) = descent.next_unit(entries)? {
-        let same = other.header().group == group && other.header().intent.is_undoable();
-        if same {
-            run.push(other);
+        if other.header.group == group && other.header.intent.is_undoable() {
+            run.push(other.seq);
             continue;
         }
-        if run.iter().any(|of_run| of_run.seq() == unit.seq()) || other.seq() < unit.seq() {
+        if run.contains(&unit.seq) || other.seq < unit.seq {
             break;
         }
         run.clear();
     }
-    if !run.iter().any(|of_run| of_run.seq() == unit.seq()) {
-        return Ok(vec![unit]);
+    if !run.contains(&unit.seq) {
+        return Ok(vec![unit.seq]);
     }
     // A gesture of more entries than one entry can name takes several undos.
     run.truncate(HEADER_ITEMS_MAX);
-    run.retain(|of_run| frozen.is_none_or(|frozen| of_run.seq() > frozen));
+    run.retain(|of_run| frozen.is_none_or(|frozen| *of_run > frozen));
     Ok(run)
 }

@@ -62,6 +62,22 @@ pub(super) fn take_back(
             continue;
         }
         let mut merged = merge_among(&after, &before, &now, ids(), terms);
+        let is_back = |flow: &Flow, operations: &[Operation]| {
+            let mut flow = flow.clone();
+            flow.apply_all(operations).is_ok() && ids().all(|id| flow.slot(id) == before.slot(id))
+        };
+        if free
+            && concerned
+            && taken_exactly(unit, (&before, &after), &now)
+            && !is_back(&flow, &merged.operations)
+        {
+            // A component that was removed and added again in one change is another one. A merge goes by ids.
+            let mut inverses = unit.inverses.to_vec();
+            gone.leave_out(&mut inverses, &then, terms);
+            if is_back(&flow, &inverses) {
+                merged.operations = inverses;
+            }
+        }
         if !gone.is_empty() {
             taking.conflicts.extend(gone.leave_out(&mut merged.operations, &then, terms));
         }

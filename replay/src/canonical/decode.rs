@@ -46,12 +46,21 @@ pub(crate) fn elapsed_of(bytes: &[u8]) -> Result<u64, String> {
 /// Reads an entry back from its canonical bytes, given the state before it. What the log derives is left to the caller,
 /// who pushes the entry and compares the bytes.
 pub(crate) fn decode_entry(bytes: &[u8], before: &impl Before) -> Result<(Header, Body), String> {
-    decode_parts(bytes, before).map(|(header, body, _)| (header, body))
+    decode_parts(bytes, before, true).map(|(header, body, _)| (header, body))
 }
 
 /// Reads an entry back with what the log derives.
 pub(crate) fn decode_whole_entry(bytes: &[u8], before: &impl Before) -> Result<(Header, Body), String> {
-    let (mut header, body, [flow, own]) = decode_parts(bytes, before)?;
+    decode_as_far(bytes, before, true)
+}
+
+/// As [`decode_whole_entry`], without what the entry does: of a change no operation is read.
+pub(crate) fn decode_header(bytes: &[u8], before: &impl Before) -> Result<Header, String> {
+    Ok(decode_as_far(bytes, before, false)?.0)
+}
+
+fn decode_as_far(bytes: &[u8], before: &impl Before, whole: bool) -> Result<(Header, Body), String> {
+    let (mut header, body, [flow, own]) = decode_parts(bytes, before, whole)?;
     header.log_time = before.log_time().max(header.host_time.millis);
     if header.intent.is_undoable() && matches!(body, Body::Change(_)) {
         let tops = |undo| Tops { undo, redo: None };
@@ -61,7 +70,11 @@ pub(crate) fn decode_whole_entry(bytes: &[u8], before: &impl Before) -> Result<(
     Ok((header, body))
 }
 
-fn decode_parts(bytes: &[u8], before: &impl Before) -> Result<(Header, Body, [Option<Seq>; 2]), String> {
+fn decode_parts(
+    bytes: &[u8],
+    before: &impl Before,
+    whole: bool,
+) -> Result<(Header, Body, [Option<Seq>; 2]), String> {
     let seq = before.seq().next().ok_or("there is no sequence number left")?;
     let Some((&ENCODING, rest)) = bytes.split_first() else {
         return Err("its encoding is not known".to_owned());
@@ -135,6 +148,7 @@ fn decode_parts(bytes: &[u8], before: &impl Before) -> Result<(Header, Body, [Op
     };
     let body = match next(&mut decoder)? {
         BodyBytes::Mark => Body::Mark(decode_mark(next(&mut decoder)?)),
+        BodyBytes::Change if !whole => return Ok((header, Body::Change(Vec::new()), beneath)),
         BodyBytes::Change => {
             let count: u64 = next(&mut decoder)?;
             if count > CHANGE_OPERATIONS_MAX as u64 {
