@@ -171,7 +171,7 @@ fn columns(raw: &Raw, sealing: &Sealing) -> Figures {
     for at in 0..raw.segments.len() {
         let bytes = {
             let log = Log::open(Arc::new(MemorySource(files.clone()))).unwrap();
-            seal(&log, at, sealing).unwrap()
+            seal(&log, at, sealing, &mut || {}).unwrap()
         };
         files.remove(&FileName::RawSegment(at as u64 + 1).to_string());
         files.insert(FileName::SealedSegment(at as u64 + 1).to_string(), bytes);

@@ -18,33 +18,33 @@ use crate::{Error, History};
 const AT_ONCE: usize = 4;
 
 /// Has checkpoints written in the background, and after the last of those that are due the catalog.
-pub(crate) fn checkpoint_when_due(writer: &Arc<Writer>, files: &Arc<Files>, kept: usize) {
+pub(crate) fn checkpoint_when_due(writer: &Arc<Writer>, files: &Arc<Files>) {
     let (of_writer, files) = (Arc::downgrade(writer), Arc::clone(files));
     writer.when_checkpoint_due(move || {
         if let Some(writer) = of_writer.upgrade() {
-            checkpoint_at_leisure(&writer, &files, kept);
+            checkpoint_at_leisure(&writer, &files);
         }
     });
 }
 
 /// Says whether it will be done.
-fn checkpoint_at_leisure(writer: &Arc<Writer>, files: &Arc<Files>, kept: usize) -> bool {
+fn checkpoint_at_leisure(writer: &Arc<Writer>, files: &Arc<Files>) -> bool {
     let (of_writer, files) = (Arc::downgrade(writer), Arc::clone(files));
     writer.background().at_leisure(move || {
         let Some(writer) = of_writer.upgrade() else { return };
         let mut count = 0_usize;
-        while write_next(&writer, &files, kept) {
+        while write_next_checkpoint(&writer, &files) {
             count += 1;
             // While the history is closed nothing new is taken on, and what waits is written here.
-            if count.is_multiple_of(AT_ONCE) && checkpoint_at_leisure(&writer, &files, kept) {
+            if count.is_multiple_of(AT_ONCE) && checkpoint_at_leisure(&writer, &files) {
                 return;
             }
         }
     })
 }
 
-/// Writes one checkpoint that is due, and says whether another is.
-fn write_next(writer: &Writer, files: &Files, kept: usize) -> bool {
+/// Writes one checkpoint that is due, and says whether another is. By one thread at a time.
+pub(crate) fn write_next_checkpoint(writer: &Writer, files: &Files) -> bool {
     let Some(plan) = writer.next_checkpoint() else { return false };
     let _entered = telemetry::enter(Phase::Checkpoint);
     // One that cannot be written costs time when the history is read, and nothing else; it is tried again.
@@ -59,7 +59,7 @@ fn write_next(writer: &Writer, files: &Files, kept: usize) -> bool {
         let _ = files.storage.remove(&FileName::Checkpoint(replaced.0).to_string());
     }
     if !is_another_due {
-        retire(files, state.seq, kept);
+        retire(files, state.seq, writer.tuning().checkpoints_kept);
         files.forget_checkpoints();
         let _ = bring_up_catalog(files, state, writer.tuning().catalog_from_bytes);
     }

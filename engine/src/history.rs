@@ -126,7 +126,7 @@ impl History {
         let settings = (options.tuning.clone(), options.durability);
         let writer =
             Writer::new(storage, Arc::clone(&options.clock), settings, Arc::clone(&published), start);
-        checkpoint_when_due(&writer, &files, options.tuning.checkpoints_kept);
+        checkpoint_when_due(&writer, &files);
         seal_when_full(&writer, &files, options.tuning.seal_bytes_min);
         if files.log()?.segments().iter().rev().skip(1).any(|segment| segment.sealed.is_none()) {
             // What a process that was killed left raw is sealed now.

@@ -73,7 +73,7 @@ fn raw() -> Files {
 
 fn sealed(sealing: &Sealing) -> (Files, Files) {
     let raw = raw();
-    let bytes = seal(&open(&raw).unwrap(), 0, sealing).unwrap();
+    let bytes = seal(&open(&raw).unwrap(), 0, sealing, &mut || {}).unwrap();
     let mut files = raw.clone();
     files.remove(&FileName::RawSegment(1).to_string());
     files.insert(NAME.to_owned(), bytes);

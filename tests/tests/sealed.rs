@@ -125,17 +125,20 @@ fn mixture(files: &Files, chance: &mut Chance) -> Files {
         let raw = log.segments()[at].file();
         let is_open = at + 1 == log.segments().len() && ending.tail != Tail::Closed;
         if is_open {
-            assert!(seal(&log, at, &Sealing::default()).is_err(), "the end of an open log was sealed");
+            assert!(
+                seal(&log, at, &Sealing::default(), &mut || {}).is_err(),
+                "the end of an open log was sealed"
+            );
         }
         if is_open || chance.once_in(3) {
             continue;
         }
-        let bytes = seal(&log, at, &sealing(chance)).unwrap();
+        let bytes = seal(&log, at, &sealing(chance), &mut || {}).unwrap();
         let sealed = FileName::SealedSegment(log.segments()[at].header.number).to_string();
         let aside = format!("{sealed}.tmp");
         let beside: Files =
             [files.clone(), [(aside.clone(), bytes.clone())].into()].into_iter().flatten().collect();
-        verify_sealed(&open(&beside).unwrap(), at, &aside).unwrap();
+        verify_sealed(&open(&beside).unwrap(), at, &aside, &mut || {}).unwrap();
         mixed.insert(sealed, bytes);
         if !chance.once_in(3) {
             mixed.remove(&raw.to_string());

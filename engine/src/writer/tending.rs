@@ -138,6 +138,11 @@ impl Writer {
         due.taken = due.foreseen();
     }
 
+    /// Whether a state waits for its checkpoint.
+    pub(crate) fn has_checkpoint_waiting(&self) -> bool {
+        !self.checkpoint.lock().waiting.is_empty()
+    }
+
     /// The checkpoint to write now.
     pub(crate) fn next_checkpoint(&self) -> Option<CheckpointPlan> {
         let mut due = self.checkpoint.lock();

@@ -52,12 +52,19 @@ impl Sealing {
 ///
 /// The counts of slots and names before it come from the segment before, which is cheap where that one is sealed.
 ///
+/// `meanwhile` is called about once for each block: whoever has something more urgent to do on this thread does it there.
+///
 /// # Errors
 /// [`LogError::Damaged`], also where the last segment of a log does not end in a mark that it was closed;
 /// [`LogError::Unsupported`] where an entry is of a newer encoding.
-pub fn seal(log: &Log, index: usize, sealing: &Sealing) -> Result<Vec<u8>, LogError> {
+pub fn seal(
+    log: &Log,
+    index: usize,
+    sealing: &Sealing,
+    meanwhile: &mut dyn FnMut(),
+) -> Result<Vec<u8>, LogError> {
     let is_last = index + 1 >= log.segments().len();
-    let (bytes, tail) = seal_as_is(log, index, grown_before(log, index)?, sealing)?;
+    let (bytes, tail) = seal_as_is(log, index, grown_before(log, index)?, sealing, meanwhile)?;
     if is_last && tail != Tail::Closed {
         let file = log.file_of(index);
         return Err(LogError::damaged(&file, 0, None, What::Layout("only a segment that ended is sealed")));
@@ -67,7 +74,7 @@ pub fn seal(log: &Log, index: usize, sealing: &Sealing) -> Result<Vec<u8>, LogEr
 
 /// A raw segment sealed in memory, to be read by the same code, whatever its end is.
 pub(crate) fn index_of_raw(log: &Log, index: usize, before: Grown) -> Result<SegmentIndex, LogError> {
-    let (bytes, _) = seal_as_is(log, index, before, &Sealing::default().level(None))?;
+    let (bytes, _) = seal_as_is(log, index, before, &Sealing::default().level(None), &mut || {})?;
     let (file, number) = (log.file_of(index), log.segments().get(index).map_or(0, |it| it.header.number));
     let source = MemorySource([(file.clone(), bytes)].into());
     SegmentIndex::open_with(Arc::new(source), &file, number, Arc::clone(log.shelf()))
@@ -78,10 +85,19 @@ fn seal_as_is(
     index: usize,
     before: Grown,
     sealing: &Sealing,
+    meanwhile: &mut dyn FnMut(),
 ) -> Result<(Vec<u8>, Tail), LogError> {
     let walk = log.walk(index)?;
     let mut sealer = Sealer::new(walk.segment.header.clone(), before, sealing);
-    let tail = each_entry(walk, |canonical, chain| sealer.push(canonical, chain))?;
+    let mut bytes = 0;
+    let tail = each_entry(walk, |canonical, chain| {
+        bytes += canonical.len();
+        if bytes > sealing.block_bytes {
+            bytes = 0;
+            meanwhile();
+        }
+        sealer.push(canonical, chain)
+    })?;
     Ok((sealer.finish(), tail))
 }
 
@@ -289,11 +305,16 @@ fn start_of_block(facts: &Facts, chain: Chain) -> BlockStart {
 
 /// Reads back the file in which the raw segment at this place of the log was sealed, under whatever name it stands, and
 /// checks all of it: that it says of itself what the raw segment and the one behind it say, each checksum, the chain over
-/// every entry, and every index against what the entries give.
+/// every entry, and every index against what the entries give. `meanwhile` is called for each block, as by [`seal`].
 ///
 /// # Errors
 /// [`LogError`]; then the file is not to be used.
-pub fn verify_sealed(log: &Log, index: usize, file: &str) -> Result<(), LogError> {
+pub fn verify_sealed(
+    log: &Log,
+    index: usize,
+    file: &str,
+    meanwhile: &mut dyn FnMut(),
+) -> Result<(), LogError> {
     let damaged = |what| Err(LogError::damaged(file, 0, None, what));
     let Some(raw) = log.segments().get(index) else { return damaged(What::Missing) };
     let sealed = SegmentIndex::open(Arc::clone(log.source()), file, raw.header.number)?;
@@ -308,11 +329,11 @@ pub fn verify_sealed(log: &Log, index: usize, file: &str) -> Result<(), LogError
     if header.end_chain != chain {
         return damaged(What::Chain);
     }
-    sealed.verify()
+    sealed.verify_in_turns(meanwhile)
 }
 
 /// Checks the whole of a sealed segment.
-pub(crate) fn verify(sealed: &SegmentIndex) -> Result<(), LogError> {
+pub(crate) fn verify(sealed: &SegmentIndex, meanwhile: &mut dyn FnMut()) -> Result<(), LogError> {
     let (header, footer) = (sealed.header(), sealed.footer()?);
     let mut chain = header.segment.chain;
     let mut facts = Facts::new(
@@ -321,6 +342,7 @@ pub(crate) fn verify(sealed: &SegmentIndex) -> Result<(), LogError> {
         header.before,
     );
     for (at, place) in footer.blocks.iter().enumerate() {
+        meanwhile();
         let offset = place.parts.first().map_or(0, |part| part.offset);
         let seq = Some(place.start.first_seq);
         let damaged = |what| LogError::damaged(sealed.file(), offset, seq, what);

@@ -132,10 +132,15 @@ impl SegmentIndex {
     /// # Errors
     /// [`LogError`].
     pub fn verify(&self) -> Result<(), LogError> {
+        self.verify_in_turns(&mut || {})
+    }
+
+    /// As [`SegmentIndex::verify`]; `meanwhile` is called for each block.
+    pub(crate) fn verify_in_turns(&self, meanwhile: &mut dyn FnMut()) -> Result<(), LogError> {
         // Read anew, whatever is kept of it.
         let Inner { source, file, header, .. } = &*self.0;
         let anew = Self::open(Arc::clone(source), file, header.segment.number)?;
-        super::encode::verify(&anew)
+        super::encode::verify(&anew, meanwhile)
     }
 
     /// A piece that is kept, or that is read and then kept.
