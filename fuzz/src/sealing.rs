@@ -59,8 +59,8 @@ pub(crate) fn read(file: Vec<u8>) {
     let verified = history.verify();
     match history.secret(&vault.secret) {
         Ok(value) => assert_eq!(value.expose(), PLAIN.as_bytes(), "another secret"),
-        // A key that was named otherwise is asked for under that name; this host gives one key whatever the name.
-        Err(Error::WrongVaultKey { .. }) => {}
+        // Under another name there is no such key, and what the key does not open may be sealed under another: `verify` warns.
+        Err(Error::VaultKey { .. } | Error::WrongVaultKey { .. }) => {}
         Err(_) => assert!(verified.is_err(), "what verifies cannot be read"),
     }
 }

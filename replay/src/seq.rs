@@ -15,7 +15,7 @@ impl Seq {
     /// The sequence number after this one; `None` past the last that a version ID can hold.
     #[must_use]
     pub fn next(self) -> Option<Seq> {
-        (self.0 < SEQ_MAX).then_some(Seq(self.0 + 1))
+        (self.0 < SEQ_MAX).then(|| Seq(self.0 + 1))
     }
 
     /// The sequence number before this one; `None` before version 0.

@@ -21,7 +21,7 @@ use flow_history_tests::{
 /// The images that each workload contributes. Nightly it is five times as many.
 const QUOTAS: [(&str, usize); 16] = [
     ("small", 15_000),
-    ("segments", 25_000),
+    ("segments", 20_000),
     ("reopening", 20_000),
     ("vouching", 10_000),
     ("checkpoints", 6_000),
@@ -29,7 +29,7 @@ const QUOTAS: [(&str, usize); 16] = [
     ("together", 10_000),
     ("pruning", 15_000),
     ("large sectors", 10_000),
-    ("long", 25_000),
+    ("long", 20_000),
     ("backup", 5_000),
     ("recovery", 15_000),
     ("recovery of recovery", 15_000),

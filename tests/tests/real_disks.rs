@@ -174,7 +174,7 @@ fn cut_power(dir: &Path, setting: u64, cuts: usize) -> Result<u64, String> {
             std::thread::sleep(Duration::from_millis(20));
         }
         let told = told.lock().unwrap().clone();
-        let left = Mounted::new(&["-o", "loop"], &copy, &dir.join("left"))?;
+        let left = Mounted::new(&["-o", "loop"], &copy, &dir.join("left")).unwrap();
         let what = format!("setting {setting}, power cut {cut}");
         newest = check_witness(&left.0.join("history"), &told, 0, &what);
         left.unmount();
