@@ -139,7 +139,7 @@ fn who_merges_again_and_again_loses_nothing_and_makes_nothing_up() {
         let history = begin();
         // Each writer has a copy, and the version that it was taken of last.
         let mut copies = vec![(flow(&history), flow(&history)); 3];
-        let mut made = vec![0_u64; 3];
+        let mut made = [0_u64; 3];
         for _ in 0..30 {
             let writer = chance.below(3);
             let (base, mine) = &mut copies[writer];
