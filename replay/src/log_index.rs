@@ -272,6 +272,15 @@ impl LogIndex {
         })
     }
 
+    /// The slot that was given out next before an entry; `None` where there is none of this number. Reads its block.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn next_slot_before(&self, seq: Seq) -> Result<Option<Slot>, LogError> {
+        let Some(segment) = self.segment_of(seq) else { return Ok(None) };
+        Ok(Some(segment.find(seq)?.next_slot))
+    }
+
     /// Whether an entry gives components values, and nothing else. Reads its block.
     ///
     /// # Errors

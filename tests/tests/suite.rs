@@ -32,6 +32,7 @@ mod undo; //          what undo, redo, revert and restore do, and what stands in
 mod undo_invariants; // what undo promises of every flow: I1 to I7, I11, I13
 mod redaction; //     what somebody may not read shows nowhere, and counts
 mod undo_policies; // who may undo what, and who may see it
+mod undo_reports; //  what went wrong in other programs does not go wrong here
 mod vault; //         a secret is in its sealed file and nowhere else, until it is shredded
 mod processes; //     kills, locks, masks, full disks, readers beside a writer
 mod real_disks; //    a sync that the system fails, and a power cut, on real file systems

@@ -282,6 +282,34 @@ fn each_obstacle_has_its_name_and_is_resolved_by_the_mode_that_says_so() {
 }
 
 #[test]
+fn another_kind_and_a_name_that_is_taken_are_in_the_way_and_no_version_of_another_history_is_restored() {
+    let history = pump();
+    let slowed = set(&history, &alice(), "rate", 8).seq();
+    let removed = history.change(&alice(), "").remove("pump").append().unwrap().seq();
+    assert_eq!(
+        in_the_way(&history, Proposal::undo(Scope::Flow).name_taken("pump", "the pump")),
+        ["NameTaken"]
+    );
+    let wish = Proposal::undo(Scope::Flow).name_taken("pump", "the pump").mode(Mode::Force);
+    assert_eq!(in_the_way(&history, wish), ["NameTaken"]);
+
+    let other = Component::new("pump", "valve").inside("group").field("rate", 8);
+    history.change(&bob(), "").add(other).append().unwrap();
+    assert_eq!(in_the_way(&history, Proposal::revert([removed]))[0], "IdTaken");
+    // Though what it set is as it left it, it is that of another.
+    assert_eq!(in_the_way(&history, Proposal::revert([slowed])), ["KindChanged"]);
+    assert_eq!(in_the_way(&history, Proposal::revert([slowed]).mode(Mode::Cascade))[0], "KindChanged");
+    history.apply(&bob(), Proposal::revert([slowed]).mode(Mode::Force)).unwrap();
+
+    let (version, elsewhere) = (history.version(), pump());
+    let foreign = history.restore(Part::Flow, elsewhere.version(), &alice()).unwrap_err();
+    assert!(matches!(foreign, Error::Foreign { id } if id == elsewhere.version()), "{foreign:?}");
+    let unknown = history.restore(Part::Flow, 99, &alice()).unwrap_err();
+    assert!(matches!(unknown, Error::UnknownVersion { asked: Seq(99), .. }), "{unknown:?}");
+    assert_eq!(history.version(), version);
+}
+
+#[test]
 fn edits_of_other_fields_and_the_same_edit_by_somebody_else_are_in_nobodys_way() {
     let history = pump();
     let slowed = set(&history, &alice(), "rate", 8).seq();

@@ -280,7 +280,7 @@ fn a_component_that_was_exchanged_for_another_comes_back_as_itself_without_a_shr
     let (history, first) = pump(&storage);
     let slot = || history.at(history.version()).unwrap().to_flow().unwrap().slot("pump");
     let before = slot();
-    let other = Component::new("pump", "k").field("rate", 9);
+    let other = Component::new("pump", "processor").field("rate", 9);
     history.change(&alice(), "").remove("pump").add(other).append().unwrap();
     let after = slot();
     assert_ne!(before, after);

@@ -78,12 +78,12 @@ fn killed_at(peer: &dyn Peer, path: &Path, acknowledged: usize) -> Outcome<Strin
     let mut command =
         Child::command(Task::Endless, peer.name(), path, 0, 0, Workload::W1k).map_err(broken)?;
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().map_err(broken)?;
-    let mut last = 0_u64;
+    let (mut last, mut said) = (0_u64, 0);
     if let Some(out) = child.stdout.take() {
         let mut lines = BufReader::new(out).lines();
         let read = |line: std::io::Result<String>| line.ok().and_then(|line| line.parse().ok());
         for version in lines.by_ref().take(acknowledged).filter_map(read) {
-            last = version;
+            (last, said) = (version, said + 1);
         }
         child.kill().map_err(broken)?;
         // What it said before it died counts too.
@@ -97,6 +97,9 @@ fn killed_at(peer: &dyn Peer, path: &Path, acknowledged: usize) -> Outcome<Strin
     }
     let mut store = peer.open(path, Kind::Durable)?;
     let newest = store.newest()?;
+    if said < acknowledged {
+        return Ok(format!("ended by itself after acknowledging {last}; {newest} there"));
+    }
     if newest < last {
         return Ok(format!("LOST: {last} acknowledged, {newest} there"));
     }

@@ -172,9 +172,6 @@ impl Compare {
         if !absent.is_empty() {
             notes.push(format!("Not built in: {} (`--features all-peers`).", absent.join(", ")));
         }
-        notes.push(
-            "Automerge, raft-engine, UmaDB and SierraDB have no file in benches/src/peers yet.".to_owned(),
-        );
         let bar = "{elapsed_precise} {wide_bar} {msg}";
         let progress = ProgressBar::new((ROWS.len() * self.effort().rounds * peers.len()) as u64);
         progress.set_style(ProgressStyle::with_template(bar).map_err(broken)?);

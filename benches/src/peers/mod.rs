@@ -10,26 +10,40 @@ use crate::plain::{Change, PlainFlow};
 mod ours; //  flow-history itself
 #[cfg(any(feature = "sqlite", feature = "redb", feature = "lmdb", feature = "fjall"))]
 mod keyed; // a table of changes, an index, checkpoints: over any ordered store
-#[cfg(feature = "loro")]
+#[cfg(any(feature = "loro", feature = "automerge"))]
 mod framed; // a synced file of frames, for peers that keep nothing on a disk themselves
+#[cfg(feature = "automerge")]
+mod automerge;
 #[cfg(feature = "fjall")]
 mod fjall;
 #[cfg(feature = "git2")]
 mod git2;
 #[cfg(feature = "lmdb")]
 mod lmdb;
-#[cfg(any(feature = "tephra", feature = "okaywal"))]
+#[cfg(any(
+    feature = "tephra",
+    feature = "umadb",
+    feature = "sierradb",
+    feature = "raft-engine",
+    feature = "okaywal"
+))]
 mod log_only; // stores of entries that know no flow: folded by the harness
 #[cfg(feature = "loro")]
 mod loro;
 #[cfg(feature = "okaywal")]
 mod okaywal;
+#[cfg(feature = "raft-engine")]
+mod raft_engine;
 #[cfg(feature = "redb")]
 mod redb;
+#[cfg(feature = "sierradb")]
+mod sierradb;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "tephra")]
 mod tephra;
+#[cfg(feature = "umadb")]
+mod umadb;
 
 /// Why a row has no figure.
 #[derive(Clone, Debug)]
@@ -218,10 +232,18 @@ pub fn built() -> Vec<Box<dyn Peer>> {
         Box::new(loro::Loro { entries: false }) as Box<dyn Peer>,
         Box::new(loro::Loro { entries: true }),
     ]);
+    #[cfg(feature = "automerge")]
+    peers.push(Box::new(automerge::Automerge));
     #[cfg(feature = "git2")]
     peers.push(Box::new(git2::Git2));
     #[cfg(feature = "tephra")]
     peers.push(Box::new(tephra::Tephra));
+    #[cfg(feature = "umadb")]
+    peers.push(Box::new(umadb::UmaDb));
+    #[cfg(feature = "sierradb")]
+    peers.push(Box::new(sierradb::SierraDb));
+    #[cfg(feature = "raft-engine")]
+    peers.push(Box::new(raft_engine::RaftEngine));
     #[cfg(feature = "okaywal")]
     peers.push(Box::new(okaywal::OkayWal));
     peers
@@ -237,7 +259,11 @@ pub fn left_out() -> Vec<&'static str> {
         ("git2", cfg!(feature = "git2")),
         ("lmdb", cfg!(feature = "lmdb")),
         ("fjall", cfg!(feature = "fjall")),
+        ("automerge", cfg!(feature = "automerge")),
         ("tephra", cfg!(feature = "tephra")),
+        ("umadb", cfg!(feature = "umadb")),
+        ("sierradb", cfg!(feature = "sierradb")),
+        ("raft-engine", cfg!(feature = "raft-engine")),
         ("okaywal", cfg!(feature = "okaywal")),
     ]
     .into_iter()

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use flow_history_flow::{Flow, Operation};
+use flow_history_flow::{Flow, Operation, Slot};
 use flow_history_replay::{Body, Entry, Header, Intent, Link, Seq, taken_by};
 
 use crate::past::Past;
+use crate::writer::Recent;
 use crate::{Error, History};
 
 /// Entries that are folded at once: whoever walks backwards soon wants the one before.
@@ -16,8 +17,10 @@ const FOLDED_AT_ONCE: u64 = 256;
 pub(super) struct Known {
     pub(super) entry: Arc<Entry>,
     pub(super) inverses: Arc<Vec<Operation>>,
+    /// The slot that is given out next after it: a component in a later one is another, whatever its id.
+    pub(super) next_slot: Slot,
     /// The flow before and after it, where it was folded.
-    around: Option<(Flow, Flow)>,
+    pub(super) around: Option<(Flow, Flow)>,
 }
 
 /// What an entry says of itself, without what it does.
@@ -158,8 +161,10 @@ impl<'h> Entries<'h> {
             Body::Change(operations) => after.apply_all(operations.iter()).ok()?,
             _ => Vec::new(),
         };
+        let next_slot = after.next_slot();
         let around = Some((before, after));
-        let known = Arc::new(Known { entry: Arc::new(entry), inverses: Arc::new(inverses), around });
+        let known = Known { entry: Arc::new(entry), inverses: Arc::new(inverses), next_slot, around };
+        let known = Arc::new(known);
         self.known.insert(seq, Arc::clone(&known));
         Some(known)
     }
@@ -178,6 +183,7 @@ impl<'h> Entries<'h> {
             Body::Change(operations) => operations.as_slice(),
             _ => &[],
         };
+        let next_slot = index.next_slot_before(seq).ok()??;
         let past = Past::new(files, index, seq.previous()?);
         let mut inverses = Vec::with_capacity(operations.len());
         let mut flow = Flow::new();
@@ -192,7 +198,7 @@ impl<'h> Entries<'h> {
             inverses.push(flow.apply(operation).ok()?);
         }
         inverses.reverse();
-        Some(Known { entry: Arc::new(entry), inverses: Arc::new(inverses), around: None })
+        Some(Known { entry: Arc::new(entry), inverses: Arc::new(inverses), next_slot, around: None })
     }
 
     fn at_hand(&mut self, seq: Seq) -> Option<Arc<Known>> {
@@ -200,7 +206,8 @@ impl<'h> Entries<'h> {
             return Some(Arc::clone(known));
         }
         let recent = self.history.writer().ok()?.recent(seq)?;
-        let known = Arc::new(Known { entry: recent.entry, inverses: recent.inverses, around: None });
+        let Recent { entry, inverses, next_slot, .. } = recent;
+        let known = Arc::new(Known { entry, inverses, next_slot, around: None });
         self.known.insert(seq, Arc::clone(&known));
         Some(known)
     }
@@ -212,8 +219,9 @@ impl<'h> Entries<'h> {
             let before = replay.state().flow.clone();
             let Some((entry, pushed)) = files.next_step(&mut replay)? else { break };
             let (entry, inverses) = (Arc::new(entry), Arc::new(pushed.inverses));
+            let next_slot = replay.state().flow.next_slot();
             let around = Some((before, replay.state().flow.clone()));
-            self.known.insert(entry.seq, Arc::new(Known { entry, inverses, around }));
+            self.known.insert(entry.seq, Arc::new(Known { entry, inverses, next_slot, around }));
         }
         files.count(&replay);
         Ok(())

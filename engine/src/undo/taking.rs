@@ -47,8 +47,19 @@ pub(super) fn take_back(
         let nothing_since = newest == Some(unit.seq());
         newest = newest.filter(|_| nothing_since).and_then(Seq::previous);
         let concerned = gone.concerns(unit);
-        if free && !concerned && (nothing_since || is_unchanged_since(unit, &flow)) {
-            flow.apply_all(unit.inverses.iter())?;
+        let whole = match (free && !concerned, &unit.around) {
+            (false, _) => None,
+            (true, _) if nothing_since => {
+                let mut then = flow.clone();
+                then.apply_all(unit.inverses.iter())?;
+                Some(then)
+            }
+            (true, None) => unchanged_since(unit, &flow),
+            (true, Some((before, after))) if gone.is_empty() => taken_exactly(unit, (before, after), &flow),
+            _ => None,
+        };
+        if let Some(then) = whole {
+            flow = then;
             taking.operations.extend(unit.inverses.iter().cloned());
             continue;
         }
@@ -56,7 +67,7 @@ pub(super) fn take_back(
         let ids = || unit.operations().iter().map(Operation::id);
         let without = |flow: &Flow| gone.out_of(flow, ids());
         let (before, after, now) = (without(&then)?, without(&left)?, without(&flow)?);
-        if free && !concerned && taken_exactly(unit, (&before, &after), &now) {
+        if free && !concerned && taken_exactly(unit, (&before, &after), &now).is_some() {
             flow.apply_all(unit.inverses.iter())?;
             taking.operations.extend(unit.inverses.iter().cloned());
             continue;
@@ -68,7 +79,7 @@ pub(super) fn take_back(
         };
         if free
             && concerned
-            && taken_exactly(unit, (&before, &after), &now)
+            && taken_exactly(unit, (&before, &after), &now).is_some()
             && !is_back(&flow, &merged.operations)
         {
             // A component that was removed and added again in one change is another one. A merge goes by ids.
@@ -87,35 +98,43 @@ pub(super) fn take_back(
     Ok(taking)
 }
 
-/// Whether everything that a unit touched is as it left it, and nobody came to depend on it.
-fn taken_exactly(unit: &Known, (before, after): (&Flow, &Flow), now: &Flow) -> bool {
+/// The flow without a unit, where everything that it touched is as it left it, and nobody came to depend on it.
+fn taken_exactly(unit: &Known, (before, after): (&Flow, &Flow), now: &Flow) -> Option<Flow> {
     let same = |id: &ComponentId| now.component(id) == after.component(id) && now.slot(id) == after.slot(id);
+    if !unit.operations().iter().all(|operation| same(operation.id())) {
+        return None;
+    }
     let mut flow = now.clone();
-    unit.operations().iter().all(|operation| same(operation.id()))
-        && flow.apply_all(unit.inverses.iter()).is_ok()
-        && is_whole(unit, &flow, Some(before))
+    flow.apply_all(unit.inverses.iter()).ok()?;
+    is_whole(unit, &flow, Some(before)).then_some(flow)
 }
 
-/// Whether a unit can be taken back by its inverse as it is: whoever takes it back and does it again is where they were,
-/// and nobody came to depend on it. An answer of no says nothing yet.
-fn is_unchanged_since(unit: &Known, now: &Flow) -> bool {
+/// The flow without a unit, where it can be taken back by its inverse as it is: whoever takes it back and does it again is
+/// where they were, and nobody came to depend on it. `None` says nothing yet.
+fn unchanged_since(unit: &Known, now: &Flow) -> Option<Flow> {
     // In a list somebody else's element may stand where the unit's stood, and be as good as its own.
     let in_list = |operation: &Operation| match operation {
         Operation::Set { path, .. } => path.steps.iter().any(|step| matches!(step, Step::Index(_))),
         _ => false,
     };
-    if unit.operations().iter().any(in_list) {
-        return false;
+    // What has the id by now may be another component, of another kind perhaps.
+    let is_another =
+        |operation: &Operation| now.slot(operation.id()).is_some_and(|slot| slot >= unit.next_slot);
+    if unit.operations().iter().any(|operation| in_list(operation) || is_another(operation)) {
+        return None;
     }
-    let mut flow = now.clone();
-    if flow.apply_all(unit.inverses.iter()).is_err() || !is_whole(unit, &flow, None) {
-        return false;
+    let mut without = now.clone();
+    without.apply_all(unit.inverses.iter()).ok()?;
+    if !is_whole(unit, &without, None) {
+        return None;
     }
-    flow.apply_all(unit.operations()).is_ok()
-        && unit.operations().iter().all(|operation| {
-            let id = operation.id();
-            now.component(id) == flow.component(id) && now.slot(id) == flow.slot(id)
-        })
+    let mut flow = without.clone();
+    flow.apply_all(unit.operations()).ok()?;
+    let same = unit.operations().iter().all(|operation| {
+        let id = operation.id();
+        now.component(id) == flow.component(id) && now.slot(id) == flow.slot(id)
+    });
+    same.then_some(without)
 }
 
 /// Whether no wire is left behind by what goes, and every wire that comes back leads from something to something; but for

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow_history_flow::{mistake, splice_long_texts};
+use flow_history_flow::{Slot, mistake, splice_long_texts};
 use flow_history_replay::{
     Body, Chain, ENTRY_BYTES_MAX, EncodeError, FRAME_ENTRIES_MAX, FRAME_HEADER_BYTES, FlowVersionId, Header,
     Intent, PAYLOAD_BYTES_MAX, PushError, Pushed, SegmentReason, Seq, State, content_of,
@@ -92,6 +92,8 @@ pub(super) struct PushedEntry {
     pub(super) kept: Option<(Header, Body)>,
     /// Its bytes.
     pub(super) bytes: usize,
+    /// The slot that is given out next after it.
+    pub(super) next_slot: Slot,
 }
 
 /// What a caller wants written.
@@ -505,7 +507,8 @@ fn push_entry(building: &mut Building, draft: Draft, keep: Keep) -> Result<FlowV
         }
         let bytes = open.frame.len() - start;
         let kept = (bytes <= NEWEST_BYTES).then_some((header, body));
-        building.pending.push(PushedEntry { pushed, kept, bytes });
+        let next_slot = state.flow.next_slot();
+        building.pending.push(PushedEntry { pushed, kept, bytes, next_slot });
     }
     open.entries += 1;
     building.waiting_bytes += open.frame.len() - start;

@@ -236,11 +236,12 @@ impl Writer {
     fn keep_recent(&self, done: &mut Vec<PushedEntry>) {
         let skipped = done.len().saturating_sub(RECENT_ENTRIES);
         let mut recent = self.recent.lock();
-        for PushedEntry { pushed, kept, bytes } in done.drain(skipped..) {
+        for PushedEntry { pushed, kept, bytes, next_slot } in done.drain(skipped..) {
             if let Some((header, body)) = kept {
                 recent.push_back(Recent {
                     entry: Arc::new(Entry::new(pushed.seq, pushed.id, header, body)),
                     inverses: Arc::new(pushed.inverses),
+                    next_slot,
                     bytes,
                 });
             }

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use flow_history_flow::{Flow, Operation};
+use flow_history_flow::{Flow, Operation, Slot};
 use flow_history_replay::{Entry, FlowVersionId, Marks, SegmentReason, Seq, State};
 
 use crate::active_segment::ActiveSegment;
@@ -106,6 +106,8 @@ pub(crate) struct HeadInfo {
 pub(crate) struct Recent {
     pub(crate) entry: Arc<Entry>,
     pub(crate) inverses: Arc<Vec<Operation>>,
+    /// The slot that is given out next after it: a component in a later one is another, whatever its id.
+    pub(crate) next_slot: Slot,
     bytes: usize,
 }
 

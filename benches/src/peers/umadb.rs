@@ -1,0 +1,146 @@
+//! UmaDB: its core in process, without its server; one thread appends by itself, several through its writer thread.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use umadb_core::db::UmaDb as Database;
+use umadb_core::mvcc::{Mvcc, StorageOptions};
+use umadb_core::writer_thread_blocking::writer_thread_blocking;
+use umadb_core::writer_thread_request::WriterThreadRequest;
+use umadb_dcb::{DcbEvent, DcbEventStoreSync, DcbResult};
+
+use super::log_only::{Entries, Folded, Putter, adapter, durable_only};
+use super::{Kind, Outcome, Peer, Store, broken};
+
+/// As its server has it.
+const BATCH_EVENTS: usize = 2_048;
+const CACHE_MIB: usize = 256;
+
+/// UmaDB.
+pub(super) struct UmaDb;
+
+impl Peer for UmaDb {
+    fn name(&self) -> &'static str {
+        "UmaDB"
+    }
+
+    fn about(&self) -> String {
+        "umadb-core 0.7 in process, no gRPC; a page cache of 256 MiB; one event a change, without tags; no condition is \
+         checked; several threads through its blocking writer thread, 2,048 events a batch"
+            .to_owned()
+    }
+
+    fn gives(&self) -> &'static str {
+        "conditions on an append, queries by type and tag, a server"
+    }
+
+    fn adapter(&self, row: &str) -> Option<&'static str> {
+        adapter(row)
+    }
+
+    fn open(&self, path: &Path, kind: Kind) -> Outcome<Box<dyn Store>> {
+        durable_only(kind)?;
+        std::fs::create_dir_all(path).map_err(broken)?;
+        let options = StorageOptions::default().db_path(path).page_cache_max_mb(CACHE_MIB);
+        let database = Database::from_arc(Arc::new(Mvcc::new(false, options).map_err(broken)?));
+        Ok(Folded::open(Box::new(Log { database })))
+    }
+}
+
+struct Log {
+    database: Database,
+}
+
+type Requests = mpsc::Sender<WriterThreadRequest>;
+
+fn event_of(bytes: Vec<u8>) -> DcbEvent {
+    DcbEvent::new().event_type("change").data(bytes)
+}
+
+fn send(requests: &Requests, bytes: Vec<u8>) -> Outcome<oneshot::Receiver<DcbResult<u64>>> {
+    let (response_tx, answer) = oneshot::channel();
+    let events = vec![event_of(bytes)];
+    let request = WriterThreadRequest::Append {
+        events,
+        condition: None,
+        tracking_info: None,
+        response_tx,
+        cancel: None,
+    };
+    requests.blocking_send(request).map_err(broken)?;
+    Ok(answer)
+}
+
+fn wait(answer: oneshot::Receiver<DcbResult<u64>>) -> Outcome<()> {
+    answer.blocking_recv().map_err(broken)?.map(|_| ()).map_err(broken)
+}
+
+impl Log {
+    /// Its writer thread, which ends when the last who may ask it is gone.
+    fn writer(&self) -> Outcome<Requests> {
+        let (requests, received) = mpsc::channel(10_000);
+        let (head, _) = watch::channel(self.database.head().map_err(broken)?);
+        let store = Arc::clone(&self.database.mvcc);
+        std::thread::spawn(move || writer_thread_blocking(store, received, head, BATCH_EVENTS));
+        Ok(requests)
+    }
+}
+
+impl Entries for Log {
+    fn newest(&mut self) -> Outcome<u64> {
+        Ok(self.database.head().map_err(broken)?.unwrap_or_default())
+    }
+
+    fn put(&mut self, bytes: Vec<u8>) -> Outcome<()> {
+        self.database.append(vec![event_of(bytes)], None, None).map(|_| ()).map_err(broken)
+    }
+
+    fn putters(&mut self, count: usize) -> Outcome<Vec<Putter>> {
+        let requests = self.writer()?;
+        let putter = |_| -> Putter {
+            let requests = requests.clone();
+            Box::new(move |bytes| wait(send(&requests, bytes)?))
+        };
+        Ok((0..count).map(putter).collect())
+    }
+
+    fn pipeline(&mut self, all: Vec<Vec<u8>>, in_flight: usize) -> Outcome<()> {
+        let requests = self.writer()?;
+        let mut waiting = VecDeque::with_capacity(in_flight);
+        for bytes in all {
+            waiting.push_back(send(&requests, bytes)?);
+            if waiting.len() >= in_flight
+                && let Some(oldest) = waiting.pop_front()
+            {
+                wait(oldest)?;
+            }
+        }
+        waiting.into_iter().try_for_each(wait)
+    }
+
+    fn read(&mut self, to: u64, each: &mut dyn FnMut(&[u8]) -> Outcome<()>) -> Outcome<()> {
+        let limit = u32::try_from(to).ok();
+        for event in self.database.read(None, None, false, limit).map_err(broken)? {
+            each(&event.map_err(broken)?.event.data)?;
+        }
+        Ok(())
+    }
+
+    fn newest_first(&mut self, limit: usize, each: &mut dyn FnMut(&[u8]) -> Outcome<()>) -> Outcome<()> {
+        let limit = u32::try_from(limit).ok();
+        for event in self.database.read(None, None, true, limit).map_err(broken)? {
+            each(&event.map_err(broken)?.event.data)?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Outcome<()> {
+        Ok(())
+    }
+
+    fn close(self: Box<Self>) -> Outcome<()> {
+        Ok(())
+    }
+}
