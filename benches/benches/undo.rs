@@ -206,7 +206,7 @@ fn plan(place: &Place, settings: &Settings, table: &mut Table) {
             match name {
                 "plan_idle" => {
                     // Any append makes it busy; this one is no unit of alice's.
-                    change_of_note(&history);
+                    append_of_bob(&history);
                     std::thread::sleep(IDLE);
                     flow_history::forget_cached();
                 }
@@ -240,7 +240,7 @@ fn plan(place: &Place, settings: &Settings, table: &mut Table) {
     }
 }
 
-fn change_of_note(history: &History) {
+fn append_of_bob(history: &History) {
     let bob = Author::user("bob");
     let id = format!("of-bob-{}", history.version().seq());
     history.change(&bob, "").add(Component::new(id, "processor")).append().unwrap();

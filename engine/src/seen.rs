@@ -83,7 +83,10 @@ impl Seen {
         let mut policies = Policies::new(self.view.flow()?, self.view.seq());
         match self.decision(&component, &mut policies) {
             Decision::Allow => Ok(Some(Sight::Whole(self.veil()?.component(&component)))),
-            Decision::Redact => Ok(Some(self.stub(&component))),
+            Decision::Redact => {
+                let slot = self.view.flow()?.slot(&component.id).unwrap_or_default();
+                Ok(Some(Sight::Redacted(Stub { slot })))
+            }
             Decision::Deny { reason } => {
                 let id: &ComponentId = &component.id;
                 let policy = policies.in_force(id, Action::Read);
@@ -98,12 +101,11 @@ impl Seen {
     /// # Errors
     /// As [`View::component`].
     pub fn components(&self) -> Result<Vec<Sight>, Error> {
-        let mut policies = Policies::new(self.view.flow()?, self.view.seq());
         let components = self.view.components()?;
         let mut veil = self.veil()?;
-        let sight = |component: Arc<Component>| match self.decision(&component, &mut policies) {
-            Decision::Allow => Sight::Whole(veil.component(&component)),
-            _ => self.stub(&component),
+        let sight = |component: Arc<Component>| match veil.stub(&component.id) {
+            None => Sight::Whole(veil.component(&component)),
+            Some(stub) => Sight::Redacted(stub),
         };
         Ok(components.into_iter().map(sight).collect())
     }
@@ -131,11 +133,5 @@ impl Seen {
         let Some(authorizer) = self.history.authorizer() else { return Decision::Allow };
         let policy = policies.in_force(&component.id, Action::Read);
         authorizer.decide(&self.question(&component.id, policy.as_deref()))
-    }
-
-    fn stub(&self, component: &Component) -> Sight {
-        Sight::Redacted(Stub {
-            slot: self.view.flow().ok().and_then(|flow| flow.slot(&component.id)).unwrap_or_default(),
-        })
     }
 }

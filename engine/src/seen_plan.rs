@@ -114,13 +114,13 @@ impl Reader {
         }
         let was: Vec<String> = seen.denials.iter().map(ToString::to_string).collect();
         // What was put out of sight by one version is so for the next: its stub stands in none.
-        for seq in seen.taken.clone() {
-            seen = self.see_at(seen, seq)?;
-            if let Some(before) = seq.previous() {
-                seen = self.see_at(seen, before)?;
-            }
+        let around = seen.taken.iter().flat_map(|seq| [Some(*seq), seq.previous()]).flatten();
+        let mut versions: Vec<Seq> = around.chain([base]).collect();
+        // Of entries that follow one another each version is between two.
+        versions.dedup();
+        for version in versions {
+            seen = self.see_at(seen, version)?;
         }
-        seen = self.see_at(seen, base)?;
         for conflict in &mut seen.conflicts {
             if let Obstacle::Denied { reason } = &mut conflict.obstacle {
                 // It says which policy, of which component.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::Text;
 
-macro_rules! shared_text {
+macro_rules! kind_of_text {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,7 +90,7 @@ macro_rules! shared_text {
     };
 }
 
-shared_text! {
+kind_of_text! {
     /// The id of a component, given by the host: 1 to 255 bytes of any text.
     ///
     /// The length is checked when an operation is applied, where the error can name the operation. Cloning is as cheap as
@@ -98,9 +98,9 @@ shared_text! {
     ComponentId
 }
 
-shared_text! {
-    /// The name of a kind, a field or a map key: any text, the empty one included. Cloning is as
-    /// cheap as that of a [`Text`].
+kind_of_text! {
+    /// The name of a kind, a field or a map key: any text, the empty one included. Cloning is as cheap as that of
+    /// a [`Text`].
     Name
 }
 

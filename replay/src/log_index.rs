@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use flow_history_flow::{Component, ComponentId, Flow, Name, Slot};
 
 use crate::effects::{Act, Known, apply};
-use crate::sealed::{New, index_of_raw};
+use crate::sealed::{Found, New, index_of_raw};
 use crate::{
     Author, BaseHeader, Chain, Entry, FlowVersionId, Header, HistoryId, Log, LogError, SegmentIndex, Seq,
     Source, Stacks, State, What, Whole,
@@ -198,9 +198,19 @@ impl LogIndex {
     /// # Errors
     /// [`LogError`].
     pub fn entry(&self, seq: Seq) -> Result<Option<Entry>, LogError> {
-        let decoded =
-            self.decoded(seq, |bytes, before| crate::canonical::decode_whole_entry(bytes, before))?;
-        Ok(decoded.map(|(id, (header, body))| Entry { seq, id, header, body }))
+        Ok(self.entry_and_slot(seq)?.map(|(entry, _)| entry))
+    }
+
+    /// The same, and the slot that was given out next before it.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn entry_and_slot(&self, seq: Seq) -> Result<Option<(Entry, Slot)>, LogError> {
+        self.decoded(seq, |found, before| {
+            let (header, body) = crate::canonical::decode_whole_entry(found.bytes(), before)?;
+            let id = FlowVersionId::new(seq, &found.chain);
+            Ok((Entry { seq, id, header, body }, found.next_slot))
+        })
     }
 
     /// What one entry says of itself, whatever it does; `None` where there is none of this number. Reads its block.
@@ -208,26 +218,23 @@ impl LogIndex {
     /// # Errors
     /// [`LogError`].
     pub fn header(&self, seq: Seq) -> Result<Option<Header>, LogError> {
-        Ok(self
-            .decoded(seq, |bytes, before| crate::canonical::decode_header(bytes, before))?
-            .map(|(_, header)| header))
+        self.decoded(seq, |found, before| crate::canonical::decode_header(found.bytes(), before))
     }
 
     fn decoded<T>(
         &self,
         seq: Seq,
-        decode: impl Fn(&[u8], &EntryBefore<'_>) -> Result<T, String>,
-    ) -> Result<Option<(FlowVersionId, T)>, LogError> {
+        decode: impl FnOnce(&Found, &EntryBefore<'_>) -> Result<T, String>,
+    ) -> Result<Option<T>, LogError> {
         let Some(segment) = self.segment_of(seq) else { return Ok(None) };
         let found = segment.find(seq)?;
         let before =
             EntryBefore { log_time: found.log_time, next_slot: found.next_slot, ..self.before(seq, None) };
-        match decode(found.bytes(), &before) {
-            Ok(decoded) => Ok(Some((FlowVersionId::new(seq, &found.chain), decoded))),
-            Err(why) => Err(before.failure.take().unwrap_or_else(|| {
+        decode(&found, &before).map(Some).map_err(|why| {
+            before.failure.take().unwrap_or_else(|| {
                 LogError::damaged(segment.file(), found.offset, Some(seq), What::Encoding(why))
-            })),
-        }
+            })
+        })
     }
 
     /// What an entry makes of the component in a slot, given what it was before; `None` stands for a slot that is empty. Reads
@@ -270,15 +277,6 @@ impl LogIndex {
             let mut of_slot = effects.iter().filter(|effect| effect.slot == slot);
             Ok(of_slot.any(|effect| matches!(effect.act, Act::Add(_) | Act::Remove)))
         })
-    }
-
-    /// The slot that was given out next before an entry; `None` where there is none of this number. Reads its block.
-    ///
-    /// # Errors
-    /// [`LogError`].
-    pub fn next_slot_before(&self, seq: Seq) -> Result<Option<Slot>, LogError> {
-        let Some(segment) = self.segment_of(seq) else { return Ok(None) };
-        Ok(Some(segment.find(seq)?.next_slot))
     }
 
     /// Whether an entry gives components values, and nothing else. Reads its block.

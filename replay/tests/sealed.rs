@@ -9,7 +9,7 @@ use flow_history_flow::{Component, Operation, Value};
 use flow_history_replay::{
     Author, Body, Chain, Entry, FRAME_HEADER_BYTES, FileName, FrameKind, Header, HistoryId, Identity, Intent,
     Log, LogError, LogIndex, Mark, MemorySource, Replay, SEGMENT_HEADER_BYTES, Sealing, SegmentHeader,
-    SegmentIndex, SegmentReason, Seq, State, Timestamp, encode_frame, seal,
+    SegmentIndex, SegmentReason, Seq, State, Timestamp, encode_frame, seal, verify_sealed,
 };
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -121,6 +121,20 @@ fn it_is_whole_before_it_is_damaged() {
     let entries = read(&files).unwrap();
     assert_eq!((entries.len(), &entries), (204, &read(&raw).unwrap()));
     assert!(files[NAME].len() * 3 < raw[&FileName::RawSegment(1).to_string()].len());
+}
+
+#[test]
+fn whoever_seals_has_turns_for_other_things_and_seals_the_same() {
+    let raw = raw();
+    let log = open(&raw).unwrap();
+    let sealing = Sealing::default().block_bytes(500);
+    let (mut of_sealing, mut of_checking) = (0, 0);
+    let bytes = seal(&log, 0, &sealing, &mut || of_sealing += 1).unwrap();
+    assert_eq!(bytes, seal(&log, 0, &sealing, &mut || {}).unwrap());
+    let aside = format!("{NAME}.tmp");
+    let beside: Files = raw.into_iter().chain([(aside.clone(), bytes)]).collect();
+    verify_sealed(&open(&beside).unwrap(), 0, &aside, &mut || of_checking += 1).unwrap();
+    assert!(of_sealing > 5 && of_checking > 5, "{of_sealing} and {of_checking} turns");
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn look(what: &str, files: &Files) -> Came {
         let newest = history.version().seq().0;
         for seq in (0..=newest).take(64) {
             match history.at(seq) {
-                Err(Error::Pruned { .. }) => {}
+                Err(Error::Pruned { oldest }) if Seq(seq) < oldest => {}
                 view => drop(view?.to_flow()?),
             }
         }

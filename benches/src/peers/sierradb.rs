@@ -45,7 +45,7 @@ impl Peer for SierraDb {
         durable_only(kind)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = Arc::new(runtime.map_err(broken)?);
-        let _inside = runtime.enter();
+        let inside = runtime.enter();
         let database = DatabaseBuilder::new()
             .total_buckets(1)
             .bucket_ids(vec![0])
@@ -56,7 +56,7 @@ impl Peer for SierraDb {
             .min_sync_bytes(1)
             .open(path)
             .map_err(broken)?;
-        drop(_inside);
+        drop(inside);
         Ok(Folded::open(Box::new(Log { database: Arc::new(database), runtime })))
     }
 }
@@ -77,6 +77,11 @@ fn transaction_of(bytes: Vec<u8>) -> Outcome<Transaction> {
         payload: bytes,
     };
     Transaction::new(KEY, PARTITION, smallvec![one]).map_err(broken)
+}
+
+fn append(runtime: &Runtime, database: &Database, bytes: Vec<u8>) -> Outcome<()> {
+    let transaction = transaction_of(bytes)?;
+    runtime.block_on(database.append_events(transaction)).map(|_| ()).map_err(broken)
 }
 
 impl Log {
@@ -112,17 +117,13 @@ impl Entries for Log {
     }
 
     fn put(&mut self, bytes: Vec<u8>) -> Outcome<()> {
-        let transaction = transaction_of(bytes)?;
-        self.runtime.block_on(self.database.append_events(transaction)).map(|_| ()).map_err(broken)
+        append(&self.runtime, &self.database, bytes)
     }
 
     fn putters(&mut self, count: usize) -> Outcome<Vec<Putter>> {
         let putter = |_| -> Putter {
             let (database, runtime) = (Arc::clone(&self.database), Arc::clone(&self.runtime));
-            Box::new(move |bytes| {
-                let transaction = transaction_of(bytes)?;
-                runtime.block_on(database.append_events(transaction)).map(|_| ()).map_err(broken)
-            })
+            Box::new(move |bytes| append(&runtime, &database, bytes))
         };
         Ok((0..count).map(putter).collect())
     }

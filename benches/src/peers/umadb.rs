@@ -86,6 +86,18 @@ impl Log {
         std::thread::spawn(move || writer_thread_blocking(store, received, head, BATCH_EVENTS));
         Ok(requests)
     }
+
+    fn walk(
+        &self,
+        backwards: bool,
+        limit: Option<u32>,
+        each: &mut dyn FnMut(&[u8]) -> Outcome<()>,
+    ) -> Outcome<()> {
+        for event in self.database.read(None, None, backwards, limit).map_err(broken)? {
+            each(&event.map_err(broken)?.event.data)?;
+        }
+        Ok(())
+    }
 }
 
 impl Entries for Log {
@@ -121,19 +133,11 @@ impl Entries for Log {
     }
 
     fn read(&mut self, to: u64, each: &mut dyn FnMut(&[u8]) -> Outcome<()>) -> Outcome<()> {
-        let limit = u32::try_from(to).ok();
-        for event in self.database.read(None, None, false, limit).map_err(broken)? {
-            each(&event.map_err(broken)?.event.data)?;
-        }
-        Ok(())
+        self.walk(false, u32::try_from(to).ok(), each)
     }
 
     fn newest_first(&mut self, limit: usize, each: &mut dyn FnMut(&[u8]) -> Outcome<()>) -> Outcome<()> {
-        let limit = u32::try_from(limit).ok();
-        for event in self.database.read(None, None, true, limit).map_err(broken)? {
-            each(&event.map_err(broken)?.event.data)?;
-        }
-        Ok(())
+        self.walk(true, u32::try_from(limit).ok(), each)
     }
 
     fn flush(&mut self) -> Outcome<()> {

@@ -178,12 +178,11 @@ impl<'h> Entries<'h> {
         if !index.only_sets(seq).ok()? {
             return None;
         }
-        let entry = index.entry(seq).ok()??;
+        let (entry, next_slot) = index.entry_and_slot(seq).ok()??;
         let operations = match &entry.body {
             Body::Change(operations) => operations.as_slice(),
             _ => &[],
         };
-        let next_slot = index.next_slot_before(seq).ok()??;
         let past = Past::new(files, index, seq.previous()?);
         let mut inverses = Vec::with_capacity(operations.len());
         let mut flow = Flow::new();

@@ -67,7 +67,8 @@ pub(super) fn take_back(
         let ids = || unit.operations().iter().map(Operation::id);
         let without = |flow: &Flow| gone.out_of(flow, ids());
         let (before, after, now) = (without(&then)?, without(&left)?, without(&flow)?);
-        if free && !concerned && taken_exactly(unit, (&before, &after), &now).is_some() {
+        let exactly = free && taken_exactly(unit, (&before, &after), &now).is_some();
+        if exactly && !concerned {
             flow.apply_all(unit.inverses.iter())?;
             taking.operations.extend(unit.inverses.iter().cloned());
             continue;
@@ -77,11 +78,7 @@ pub(super) fn take_back(
             let mut flow = flow.clone();
             flow.apply_all(operations).is_ok() && ids().all(|id| flow.slot(id) == before.slot(id))
         };
-        if free
-            && concerned
-            && taken_exactly(unit, (&before, &after), &now).is_some()
-            && !is_back(&flow, &merged.operations)
-        {
+        if exactly && !is_back(&flow, &merged.operations) {
             // A component that was removed and added again in one change is another one. A merge goes by ids.
             let mut inverses = unit.inverses.to_vec();
             gone.leave_out(&mut inverses, &then, terms);

@@ -31,5 +31,5 @@ pub(crate) use header::salted;
 pub use header::{Grown, SealedHeader};
 pub(crate) use integer::{Broken, Reader};
 pub(crate) use parts::{Parts, PlainParts};
-pub(crate) use segment_index::New;
 pub use segment_index::SegmentIndex;
+pub(crate) use segment_index::{Found, New};
