@@ -5,7 +5,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::sync::{Condvar, Mutex, MutexGuard, of_the_process, thread};
+use crate::sync::{Condvar, Mutex, MutexGuard, of_the_process, process_id, thread};
 
 /// Which thread does it. What somebody may wait for never stands behind what reads and writes whole segments.
 #[derive(Clone, Copy)]
@@ -99,7 +99,7 @@ impl Background {
         for (pool, _) in LANES.iter().filter(|_| threads) {
             pool.lock().users += 1;
         }
-        Self { own: Arc::default(), process: std::process::id(), threads }
+        Self { own: Arc::default(), process: process_id(), threads }
     }
 
     /// Does what was asked for, where there are no threads. To be called with no lock held.
@@ -172,16 +172,24 @@ impl Background {
 
     /// Takes on nothing new, forgets what is not due yet, and waits until the rest is done.
     pub(crate) fn finish(&self) {
+        if self.is_of_the_parent() {
+            return;
+        }
         self.do_own();
         self.own.0.lock().ending = true;
         self.forget(Instant::now());
         let (own, changed) = &*self.own;
         let mut held = own.lock();
         let runs = || LANES.iter().any(|(pool, _)| pool.lock().running);
-        let is_child = std::process::id() != self.process;
-        while held.waiting > 0 && !on_background_thread() && !is_child && runs() {
+        while held.waiting > 0 && !on_background_thread() && runs() {
             changed.wait_for(&mut held, Duration::from_millis(50));
         }
+    }
+
+    /// Whether this is a child of the process whose threads they are: there is nothing to wait for there, and the locks may be
+    /// ones that nobody lets go.
+    fn is_of_the_parent(&self) -> bool {
+        process_id() != self.process
     }
 
     /// Forgets what is not due by then.
@@ -209,6 +217,9 @@ impl Drop for Done {
 
 impl Drop for Background {
     fn drop(&mut self) {
+        if self.is_of_the_parent() {
+            return;
+        }
         self.finish();
         for (pool, changed) in LANES.iter().filter(|_| self.threads) {
             pool.lock().users -= 1;

@@ -19,6 +19,8 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::sync::atomic::{AtomicBool, Ordering};
 use shuttle::{Config, FailurePersistence, Runner, thread};
 
+use crate::sync::process_id;
+use crate::sync::scheduled::in_a_child;
 use crate::{
     Author, Clock, Component, Durability, Error, FlowVersionId, History, Lock, LockError, MemoryStorage,
     Storage, Timestamp, Tuning,
@@ -70,6 +72,8 @@ struct Disk {
     locked: Arc<std::sync::atomic::AtomicBool>,
     /// Whether anything was written while nobody held the lock.
     written_unlocked: std::sync::atomic::AtomicBool,
+    /// Whether anything was written by a child of the process.
+    written_by_child: std::sync::atomic::AtomicBool,
 }
 
 impl Disk {
@@ -84,6 +88,7 @@ impl Disk {
             failing_write: usize::MAX,
             locked: Arc::default(),
             written_unlocked: false.into(),
+            written_by_child: false.into(),
         }
     }
 
@@ -103,6 +108,9 @@ impl Disk {
     fn note_change(&self) {
         if !self.locked.load(Ordering::SeqCst) {
             self.written_unlocked.store(true, Ordering::SeqCst);
+        }
+        if process_id() != std::process::id() {
+            self.written_by_child.store(true, Ordering::SeqCst);
         }
     }
 }
@@ -265,29 +273,39 @@ fn watch(history: &History, disk: &Arc<Disk>) -> thread::JoinHandle<()> {
     })
 }
 
+/// Threads of a host that do this at once, each with a number.
+fn in_threads(
+    count: usize,
+    history: &History,
+    disk: &Arc<Disk>,
+    act: impl Fn(usize, &History, &Arc<Disk>) + Clone + Send + 'static,
+) -> Vec<thread::JoinHandle<()>> {
+    let threads = (0..count).map(|number| {
+        let (history, disk, act) = (history.clone(), Arc::clone(disk), act.clone());
+        thread::spawn(move || act(number, &history, &disk))
+    });
+    threads.collect()
+}
+
+fn join(threads: Vec<thread::JoinHandle<()>>) {
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
 #[test]
 fn entries_of_many_threads_are_durable_before_anybody_hears_of_them() {
     try_schedules("group commit", || {
         let disk = Arc::new(Disk::new());
         let history = open(&disk, Durability::Immediate);
         let watching = watch(&history, &disk);
-        let appending: Vec<_> = (0..3)
-            .map(|thread| {
-                let (history, disk) = (history.clone(), Arc::clone(&disk));
-                shuttle::thread::spawn(move || {
-                    for at in 0..2 {
-                        let id = append(&history, format_args!("{thread}-{at}")).unwrap();
-                        assert!(id.seq().0 <= disk.durable(), "{id} was acknowledged and is not durable");
-                        assert!(
-                            history.version().seq() >= id.seq(),
-                            "{id} was acknowledged and is not shown"
-                        );
-                        assert_eq!(history.resolve(id).unwrap(), id.seq());
-                    }
-                })
-            })
-            .collect();
-        appending.into_iter().for_each(|thread| thread.join().unwrap());
+        let appending = in_threads(3, &history, &disk, move |thread, history, disk| {
+            for at in 0..2 {
+                let id = append(history, format_args!("{thread}-{at}")).unwrap();
+                assert!(id.seq().0 <= disk.durable(), "{id} was acknowledged and is not durable");
+                assert!(history.version().seq() >= id.seq(), "{id} was acknowledged and is not shown");
+                assert_eq!(history.resolve(id).unwrap(), id.seq());
+            }
+        });
+        join(appending);
         watching.join().unwrap();
         assert!(disk.frames() <= 6);
         history.close().unwrap();
@@ -301,25 +319,20 @@ fn whoever_hands_an_entry_over_hears_of_its_end_although_nobody_waits_for_it() {
         let disk = Arc::new(Disk::new());
         let history = open(&disk, Durability::Immediate);
         let called = Arc::new(AtomicU64::new(0));
-        let submitting: Vec<_> = (0..2)
-            .map(|thread| {
-                let (history, disk, called) = (history.clone(), Arc::clone(&disk), Arc::clone(&called));
-                shuttle::thread::spawn(move || {
-                    let submit = |name: String| {
-                        history.change(&Author::user("alice"), "").add(part(name)).submit().unwrap()
-                    };
-                    let (beside, seq) = (Arc::clone(&disk), submit(format!("{thread}-called")));
-                    seq.on_durable(move |id| {
-                        // A panic here would be caught by the one who calls.
-                        let durable = id.is_ok_and(|id| id.seq().0 <= beside.durable());
-                        called.fetch_add(if durable { 1 } else { 1_000 }, Ordering::SeqCst);
-                    });
-                    let id = shuttle::future::block_on(submit(format!("{thread}-awaited"))).unwrap();
-                    assert!(id.seq().0 <= disk.durable());
-                })
-            })
-            .collect();
-        submitting.into_iter().for_each(|thread| thread.join().unwrap());
+        let counting = Arc::clone(&called);
+        let submitting = in_threads(2, &history, &disk, move |thread, history, disk| {
+            let submit =
+                |name: String| history.change(&Author::user("alice"), "").add(part(name)).submit().unwrap();
+            let (beside, called) = (Arc::clone(disk), Arc::clone(&counting));
+            submit(format!("{thread}-called")).on_durable(move |id| {
+                // A panic here would be caught by the one who calls.
+                let durable = id.is_ok_and(|id| id.seq().0 <= beside.durable());
+                called.fetch_add(if durable { 1 } else { 1_000 }, Ordering::SeqCst);
+            });
+            let id = shuttle::future::block_on(submit(format!("{thread}-awaited"))).unwrap();
+            assert!(id.seq().0 <= disk.durable());
+        });
+        join(submitting);
         history.close().unwrap();
         assert_eq!(called.load(Ordering::SeqCst), 2, "two were to be called back, with what is durable");
         check_files(&disk, 4, 4);
@@ -332,23 +345,19 @@ fn a_close_while_others_append_is_the_end_and_loses_nothing() {
         let disk = Arc::new(Disk::new());
         let history = open(&disk, Durability::Immediate);
         let acknowledged = Arc::new(AtomicU64::new(0));
-        let appending: Vec<_> = (0..2)
-            .map(|thread| {
-                let (history, acknowledged) = (history.clone(), Arc::clone(&acknowledged));
-                shuttle::thread::spawn(move || {
-                    for at in 0..2 {
-                        match append(&history, format_args!("{thread}-{at}")) {
-                            Ok(id) => acknowledged.fetch_max(id.seq().0, Ordering::SeqCst),
-                            Err(Error::Closed) => return,
-                            Err(error) => panic!("{error}"),
-                        };
-                    }
-                })
-            })
-            .collect();
+        let told = Arc::clone(&acknowledged);
+        let appending = in_threads(2, &history, &disk, move |thread, history, _| {
+            for at in 0..2 {
+                match append(history, format_args!("{thread}-{at}")) {
+                    Ok(id) => told.fetch_max(id.seq().0, Ordering::SeqCst),
+                    Err(Error::Closed) => return,
+                    Err(error) => panic!("{error}"),
+                };
+            }
+        });
         let follower = {
             let mut entries = history.subscribe(0).unwrap();
-            shuttle::thread::spawn(move || {
+            thread::spawn(move || {
                 let mut seen = 0;
                 while let Ok(Some(entry)) = entries.next_within(Duration::from_secs(3_600)) {
                     seen += 1;
@@ -360,7 +369,7 @@ fn a_close_while_others_append_is_the_end_and_loses_nothing() {
         history.clone().close().unwrap();
         let at_close = disk.durable();
         assert!(!disk.locked.load(Ordering::SeqCst), "the lock was let go of");
-        appending.into_iter().for_each(|thread| thread.join().unwrap());
+        join(appending);
         assert!(matches!(append(&history, "late"), Err(Error::Closed)));
         assert_eq!(disk.durable(), at_close, "an entry came after the close");
         assert!(acknowledged.load(Ordering::SeqCst) <= at_close);
@@ -379,7 +388,7 @@ fn two_closes_at_once_both_return_when_all_is_durable() {
         append(&history, "two").unwrap();
         let other = history.clone();
         let beside = Arc::clone(&disk);
-        let closing = shuttle::thread::spawn(move || {
+        let closing = thread::spawn(move || {
             other.close().unwrap();
             assert_eq!(beside.durable(), 2);
         });
@@ -395,22 +404,17 @@ fn buffered_entries_are_durable_when_a_flush_returns_whoever_writes_them() {
     try_schedules("buffered", || {
         let disk = Arc::new(Disk::new());
         let history = open(&disk, Durability::Buffered { max_delay: Duration::ZERO });
-        let appending: Vec<_> = (0..2)
-            .map(|thread| {
-                let (history, disk) = (history.clone(), Arc::clone(&disk));
-                shuttle::thread::spawn(move || {
-                    for at in 0..2 {
-                        let id = append(&history, format_args!("{thread}-{at}")).unwrap();
-                        assert!(history.version().seq() >= id.seq());
-                        if at == 1 {
-                            history.flush().unwrap();
-                            assert!(id.seq().0 <= disk.durable(), "{id} was flushed and is not durable");
-                        }
-                    }
-                })
-            })
-            .collect();
-        appending.into_iter().for_each(|thread| thread.join().unwrap());
+        let appending = in_threads(2, &history, &disk, move |thread, history, disk| {
+            for at in 0..2 {
+                let id = append(history, format_args!("{thread}-{at}")).unwrap();
+                assert!(history.version().seq() >= id.seq());
+                if at == 1 {
+                    history.flush().unwrap();
+                    assert!(id.seq().0 <= disk.durable(), "{id} was flushed and is not durable");
+                }
+            }
+        });
+        join(appending);
         history.close().unwrap();
         check_files(&disk, 4, 4);
     });
@@ -422,22 +426,17 @@ fn a_sync_that_fails_is_heard_by_everyone_who_waits_and_nothing_is_accepted_afte
         let disk = Arc::new(Disk { failing_sync: 2, ..Disk::new() });
         let history = open(&disk, Durability::Immediate);
         let watching = watch(&history, &disk);
-        let appending: Vec<_> = (0..3)
-            .map(|thread| {
-                let (history, disk) = (history.clone(), Arc::clone(&disk));
-                shuttle::thread::spawn(move || {
-                    let mut poisoned = false;
-                    for at in 0..2 {
-                        match append(&history, format_args!("{thread}-{at}")) {
-                            Ok(id) => assert!(!poisoned && id.seq().0 <= disk.durable()),
-                            Err(Error::Poisoned { .. }) => poisoned = true,
-                            Err(error) => panic!("{error}"),
-                        }
-                    }
-                })
-            })
-            .collect();
-        appending.into_iter().for_each(|thread| thread.join().unwrap());
+        let appending = in_threads(3, &history, &disk, move |thread, history, disk| {
+            let mut poisoned = false;
+            for at in 0..2 {
+                match append(history, format_args!("{thread}-{at}")) {
+                    Ok(id) => assert!(!poisoned && id.seq().0 <= disk.durable()),
+                    Err(Error::Poisoned { .. }) => poisoned = true,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        });
+        join(appending);
         watching.join().unwrap();
         let durable = disk.durable();
         assert_eq!(history.version().seq().0, durable, "what is shown is what is durable");
@@ -454,29 +453,62 @@ fn a_write_that_fails_refuses_its_group_and_all_on_top_of_it_and_the_rest_goes_o
         let history = open(&disk, Durability::Immediate);
         let watching = watch(&history, &disk);
         let accepted = Arc::new(AtomicU64::new(0));
-        let appending: Vec<_> = (0..3)
-            .map(|thread| {
-                let (history, disk) = (history.clone(), Arc::clone(&disk));
-                let accepted = Arc::clone(&accepted);
-                shuttle::thread::spawn(move || {
-                    for at in 0..2 {
-                        match append(&history, format_args!("{thread}-{at}")) {
-                            Ok(id) => {
-                                assert!(id.seq().0 <= disk.durable());
-                                accepted.fetch_add(1, Ordering::SeqCst);
-                            }
-                            Err(Error::Io { .. }) => {}
-                            Err(error) => panic!("{error}"),
-                        }
+        let counting = Arc::clone(&accepted);
+        let appending = in_threads(3, &history, &disk, move |thread, history, disk| {
+            for at in 0..2 {
+                match append(history, format_args!("{thread}-{at}")) {
+                    Ok(id) => {
+                        assert!(id.seq().0 <= disk.durable());
+                        counting.fetch_add(1, Ordering::SeqCst);
                     }
-                })
-            })
-            .collect();
-        appending.into_iter().for_each(|thread| thread.join().unwrap());
+                    Err(Error::Io { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        });
+        join(appending);
         watching.join().unwrap();
         append(&history, "after").unwrap();
         let accepted = accepted.load(Ordering::SeqCst) + 1;
         history.close().unwrap();
         check_files(&disk, accepted, accepted);
+    });
+}
+
+/// What a real child does not share with its parent, the state in memory, these threads do: what is tried is that it is told
+/// so on each way, and that it neither writes nor leads.
+#[test]
+fn in_a_child_of_the_process_every_way_to_write_is_refused() {
+    try_schedules("a child of the process", || {
+        let disk = Arc::new(Disk::new());
+        let history = open(&disk, Durability::Immediate);
+        let submit = |name| history.change(&Author::user("alice"), "").add(part(name)).submit().unwrap();
+        let tickets = [submit("waited for"), submit("looked at"), submit("awaited")];
+        let (of_child, beside) = (history.clone(), Arc::clone(&disk));
+        let child = thread::spawn(move || {
+            in_a_child(|| {
+                let [waited, looked, awaited] = tickets;
+                let is_settled = |result: Result<FlowVersionId, Error>| match result {
+                    Ok(id) => assert!(id.seq().0 <= beside.durable()),
+                    Err(error) => assert!(matches!(error, Error::Forked { .. }), "{error}"),
+                };
+                is_settled(looked.try_result().unwrap());
+                is_settled(waited.wait());
+                is_settled(shuttle::future::block_on(awaited));
+                let change = || of_child.change(&Author::user("alice"), "").add(part("of a child"));
+                assert!(matches!(change().append(), Err(Error::Forked { .. })));
+                assert!(matches!(change().submit().map(drop), Err(Error::Forked { .. })));
+                assert!(matches!(of_child.flush(), Err(Error::Forked { .. })));
+                assert!(matches!(of_child.close(), Err(Error::Forked { .. })));
+            });
+        });
+        let appending = in_threads(1, &history, &disk, |thread, history, _| {
+            append(history, format_args!("{thread}")).unwrap();
+        });
+        join(appending);
+        child.join().unwrap();
+        history.close().unwrap();
+        assert!(!disk.written_by_child.load(Ordering::SeqCst), "a child wrote");
+        check_files(&disk, 4, 4);
     });
 }

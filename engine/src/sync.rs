@@ -1,4 +1,5 @@
-//! What threads of one process wait for and share: locks, condition variables, atomics, and threads themselves.
+//! What threads of one process wait for and share: locks, condition variables, atomics, threads themselves, and which process
+//! it is.
 //!
 //! In the engine's own tests they are those of a scheduler, which decides who goes on at each of them and so tries orders
 //! that a machine seldom takes: the tests are the module `schedules`.
@@ -8,10 +9,10 @@ pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, ReentrantMutex};
 #[cfg(not(test))]
 pub(crate) use std::sync::{OnceLock, atomic};
 #[cfg(not(test))]
-pub(crate) use std::thread;
+pub(crate) use std::{process::id as process_id, thread};
 
 #[cfg(test)]
-pub(crate) use self::scheduled::{Condvar, Mutex, MutexGuard, OnceLock, ReentrantMutex};
+pub(crate) use self::scheduled::{Condvar, Mutex, MutexGuard, OnceLock, ReentrantMutex, process_id};
 #[cfg(test)]
 pub(crate) use shuttle::{sync::atomic, thread};
 

@@ -360,6 +360,48 @@ fn a_writer_whose_lock_file_was_deleted_writes_no_more() {
     history.verify().unwrap();
 }
 
+#[test]
+fn however_soon_after_an_append_a_lock_file_is_deleted_the_next_one_is_refused() {
+    let alice = Author::user("alice");
+    for at in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let history = History::open(dir.path().join("history")).unwrap();
+        history.change(&alice, "").add(Component::new("pump", "processor")).append().unwrap();
+        let set = |rate: u64| history.change(&alice, "").set("pump", "rate", rate).append();
+        // The path was walked a moment ago.
+        std::thread::sleep(Duration::from_millis(2));
+        set(1).unwrap();
+        std::fs::remove_file(dir.path().join("history/lock")).unwrap();
+        assert!(matches!(set(2), Err(Error::Poisoned { .. })), "round {at}");
+    }
+}
+
+/// What the lock file itself does not show: the directory that the path leads to is another one.
+#[test]
+fn a_writer_whose_directory_was_exchanged_writes_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, aside) = (dir.path().join("history"), dir.path().join("aside"));
+    let alice = Author::user("alice");
+    let first = History::open(&path).unwrap();
+    let known = first.change(&alice, "").add(Component::new("pump", "processor")).append().unwrap();
+    std::fs::rename(&path, &aside).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    for entry in std::fs::read_dir(&aside).unwrap() {
+        let from = entry.unwrap();
+        std::fs::copy(from.path(), path.join(from.file_name())).unwrap();
+    }
+    // It is noticed within a millisecond.
+    std::thread::sleep(Duration::from_millis(2));
+    match first.change(&alice, "").set("pump", "rate", 1).append() {
+        Err(Error::Poisoned { cause }) => assert!(cause.contains("lock"), "{cause}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(first.close().is_err());
+    for left in [path, aside] {
+        assert_eq!(History::open_read_only(&left).unwrap().version(), known);
+    }
+}
+
 // ---- The file system ----
 
 fn is_mounted(command: &mut Command) -> bool {

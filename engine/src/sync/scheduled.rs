@@ -3,6 +3,7 @@
 //! Time is the scheduler's too: whoever waits until a moment that is near may find that it has come, whenever it is asked;
 //! a moment that is more than a minute away never comes.
 
+use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -190,4 +191,20 @@ impl<T> OnceLock<T> {
             self.set.wait(&mut turn);
         }
     }
+}
+
+shuttle::thread_local! {
+    static IN_A_CHILD: Cell<bool> = Cell::new(false);
+}
+
+/// The number of the process that a thread is in.
+pub(crate) fn process_id() -> u32 {
+    std::process::id() + u32::from(IN_A_CHILD.with(Cell::get))
+}
+
+/// Does something as if in a child of the process.
+pub(crate) fn in_a_child(act: impl FnOnce()) {
+    IN_A_CHILD.with(|is_in| is_in.set(true));
+    act();
+    IN_A_CHILD.with(|is_in| is_in.set(false));
 }

@@ -331,7 +331,7 @@ impl History {
 
 /// Looks after the files of secrets of which nobody knows yet whether an entry names them, before the lock is let go of.
 pub(crate) fn settle_before_closing(vault: &Vault, files: &Files, writer: &Writer) {
-    if vault.new.lock().is_empty() || writer.check_holds_lock().is_err() || writer.flush().is_err() {
+    if writer.check_holds_lock().is_err() || vault.new.lock().is_empty() || writer.flush().is_err() {
         return;
     }
     let (marks, head) = writer.to_plan_on(|state| (Arc::clone(&state.marks), state.seq));

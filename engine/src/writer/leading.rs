@@ -14,8 +14,8 @@ use crate::active_segment::Beginning;
 use crate::error::is_full;
 use crate::group::{Failure, Group};
 use crate::storage::Failed;
-use crate::sync::MutexGuard;
 use crate::sync::atomic::Ordering;
+use crate::sync::{MutexGuard, process_id};
 use crate::telemetry::{self, Phase};
 
 /// The longest wait for a group's members to come back that makes any sense.
@@ -155,11 +155,7 @@ impl Writer {
     /// A child of the process that opened the history has no business with its files, and its copy of the state is of no
     /// use to anybody.
     pub(crate) fn check_process(&self) -> Result<(), Failure> {
-        if std::process::id() == self.process {
-            Ok(())
-        } else {
-            Err(Failure::Forked { opened_by: self.process })
-        }
+        if process_id() == self.process { Ok(()) } else { Err(Failure::Forked { opened_by: self.process }) }
     }
 
     /// Whoever lost the lock must not write: another writer may have taken the one that is there now.

@@ -27,7 +27,7 @@ use crate::background::Background;
 use crate::published::Published;
 use crate::storage::{Lock, Storage};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use crate::sync::{Condvar, Mutex, ReentrantMutex};
+use crate::sync::{Condvar, Mutex, ReentrantMutex, process_id};
 use crate::tuning::Tuning;
 use crate::{Clock, Error};
 
@@ -177,7 +177,7 @@ impl Writer {
             upkeep: ReentrantMutex::new(()),
             vouching: AtomicBool::new(false),
             lock: Mutex::new(Some(start.lock)),
-            process: std::process::id(),
+            process: process_id(),
             tuning,
             storage,
         })

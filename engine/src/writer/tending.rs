@@ -284,6 +284,8 @@ impl Writer {
 
     /// Makes everything durable, says that the history is closed, and lets go of the lock.
     pub(crate) fn close(&self) -> Result<(), Error> {
+        // The parent's files and threads are none of a child's, and its locks may be ones that nobody lets go there.
+        self.check_process().map_err(|forked| forked.to_error())?;
         // ORDER: nobody joins any more, then what had gathered goes to the disk, and only then the last frame is written:
         // it must stand behind every entry.
         let mut building = self.building.lock();
@@ -293,10 +295,6 @@ impl Writer {
             return self.flush();
         }
         drop(building);
-        if let Err(forked) = self.check_process() {
-            // The parent's files and threads are none of a child's.
-            return Err(forked.to_error());
-        }
         let flushed = self.flush();
         let lost = self.check_lock().err();
         let flushed = flushed.and_then(|()| lost.as_ref().map_or(Ok(()), |lost| Err(lost.to_error())));
