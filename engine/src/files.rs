@@ -505,7 +505,7 @@ impl Files {
         if seq.0 - folded.seq().0 >= MANY_ENTRIES {
             let mut loose = Loose::of(&folded);
             drop(folded);
-            loose.run_to(log, seq).ok()?;
+            loose.run_on_both(log, seq).ok()?;
             (folded, before) = (loose.into_folded().ok()?, 0);
         } else {
             folded.run_to(log, seq).ok()?;

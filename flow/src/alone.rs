@@ -8,10 +8,16 @@ use crate::{Component, Edit, Misfit, Name, Operation, Path, Reason, Value};
 impl Component {
     /// Gives a field a value, for whoever follows a component through entries that were checked when they were appended.
     /// Bounds are not looked at; whatever puts components together does.
-    pub fn put(&mut self, field: &Name, value: Value) {
-        match self.fields.named_mut(field) {
+    ///
+    /// The field is looked for at `place` first, which becomes where it stands: components of a kind have their fields at the
+    /// same places.
+    pub fn put(&mut self, field: &Name, value: Value, place: &mut usize) {
+        match self.fields.named_near(field, place) {
             Some(held) => *held = value,
-            None => drop(self.fields.put(field, value)),
+            None => {
+                *place = self.fields.len();
+                self.fields.put(field, value);
+            }
         }
     }
 

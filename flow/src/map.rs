@@ -74,6 +74,14 @@ impl Map {
         self.0.iter_mut().find(|(held, _)| held == key).map(|(_, value)| value)
     }
 
+    /// As [`Map::named_mut`], looking first where the key was the last time that it was looked for in a map like this one.
+    pub(crate) fn named_near(&mut self, key: &Name, place: &mut usize) -> Option<&mut Value> {
+        if self.0.get(*place).is_none_or(|(held, _)| held != key) {
+            *place = self.0.iter().position(|(held, _)| held == key)?;
+        }
+        self.0.get_mut(*place).map(|(_, value)| value)
+    }
+
     /// The place of a key among the keys.
     #[must_use]
     pub fn position(&self, key: &str) -> Option<usize> {

@@ -257,7 +257,7 @@ enum MarkBytes<'b> {
 }
 
 /// One token of a value.
-#[derive(Encode, BorrowDecode, Clone, PartialEq, Eq, Debug)]
+#[derive(Encode, BorrowDecode, Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Token<'b> {
     Null,
     False,
@@ -303,6 +303,13 @@ impl<'de, C> BorrowDecode<'de, C> for ValueBytes<'de> {
 }
 
 impl<'b> ValueBytes<'b> {
+    pub(crate) fn tokens(&self) -> &[Token<'b>] {
+        match self {
+            ValueBytes::Flat(token) => std::slice::from_ref(token),
+            ValueBytes::Nested(tokens) => tokens,
+        }
+    }
+
     /// The value that begins with a token: what is flat is that alone, a list or map goes on until it is complete.
     pub(crate) fn of_tokens<E>(
         first: Token<'b>,

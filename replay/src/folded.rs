@@ -4,7 +4,7 @@
 //! needs an entry believed for its own sake, or a verdict on the log, asks a [`Replay`](crate::Replay), which is also what
 //! says why something here cannot be folded.
 
-use flow_history_flow::{ComponentId, Flow, Inverse, Name, Operation, Order, Slot};
+use flow_history_flow::{ComponentId, Flow, Inverse, Name, Operation, Order, Slot, Value};
 
 use crate::effects::{Act, Effect, Known, Stretches};
 use crate::sealed::Broken;
@@ -76,14 +76,18 @@ impl Folded {
     fn apply(&mut self, Effect { slot, act }: Effect<'_>) -> Result<(), Broken> {
         let Self { flow, names, .. } = self;
         let id_of = |slot| id_in(flow, slot);
-        let known = Known { name_of: |number: u32| names.get(number as usize).cloned(), id_of };
+        let known = Known { name_of: |number: u32| names.get(number as usize), id_of };
         match act {
-            Act::Put(field, value) => {
-                let (field, value) = (known.name(&field)?, known.value(value)?);
+            Act::Text(number, text) => {
+                let field = known.numbered(number)?;
+                flow.put_in(slot, field, Value::Text(text.into())).map_err(|_| UNFIT)
+            }
+            Act::Put(put) => {
+                let (field, value) = (known.name(&put.0)?, known.value(&put.1)?);
                 flow.put_in(slot, &field, value).map_err(|_| UNFIT)
             }
             Act::Edit(editing) => {
-                let (path, edit) = known.edit(*editing)?;
+                let (path, edit) = known.edit(&editing)?;
                 flow.set_in(slot, &path, &edit).map_err(|_| UNFIT)
             }
             Act::Remove => {
@@ -97,7 +101,7 @@ impl Folded {
             }
             Act::Add(adding) => {
                 let again = adding.again.then_some(slot);
-                let component = known.component(*adding, None)?;
+                let component = known.component(&adding, None, |_| false)?;
                 let found = flow.slot(&component.id);
                 apply_found(flow, &Operation::Add { component, slot: again }, found)
             }

@@ -51,6 +51,7 @@ mod stacks; //     what undo and redo would take next
 mod fold; //       the stacks of a whole log, unit by unit
 mod state; //      what folding entries builds up
 mod replay; //     folding, entry by entry
+mod both; //       work in parts, which a second thread takes a share of
 mod effects; //    what entries do to the flow, read and not yet applied
 mod folded; //     folding for the flow alone
 mod loose; //      the same for many entries at once, component by component

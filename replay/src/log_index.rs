@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use flow_history_flow::{Component, ComponentId, Flow, Name, Slot};
 
-use crate::effects::{Act, Known, apply};
+use crate::effects::{Act, Known, Later, apply};
 use crate::sealed::{Found, New, index_of_raw};
 use crate::{
     Author, BaseHeader, Chain, Entry, FlowVersionId, Header, HistoryId, Log, LogError, SegmentIndex, Seq,
@@ -253,13 +253,14 @@ impl LogIndex {
         let id = before.as_ref().map(|component| component.id.clone());
         let around = self.before(seq, id.as_ref().map(|id| (slot, id)));
         let known = Known {
-            name_of: |number| around.name(number).cloned(),
+            name_of: |number| around.name(number),
             id_of: |other| around.id_in(Slot(other)).ok_or("a slot is empty"),
         };
         let mut standing = before;
         let applied = segment.with_effects(seq, |effects| {
             let mut of_slot = effects.into_iter().filter(|effect| effect.slot == slot);
-            of_slot.try_for_each(|effect| apply(&mut standing, effect.act, &known, None))
+            of_slot
+                .try_for_each(|effect| apply(&mut standing, &effect.act, &known, &mut Later::default(), None))
         });
         match applied {
             Ok(()) => Ok(standing),
@@ -286,7 +287,7 @@ impl LogIndex {
     pub fn only_sets(&self, seq: Seq) -> Result<bool, LogError> {
         let Some(segment) = self.segment_of(seq) else { return Ok(false) };
         segment.with_effects(seq, |effects| {
-            Ok(effects.iter().all(|effect| matches!(effect.act, Act::Put(..) | Act::Edit(_))))
+            Ok(effects.iter().all(|effect| matches!(effect.act, Act::Text(..) | Act::Put(_) | Act::Edit(_))))
         })
     }
 

@@ -7,9 +7,19 @@ use std::thread;
 
 use flow_history_flow::{Assembly, Component, ComponentId, Name, Slot};
 
-use crate::effects::{Act, Effect, Effects, Known, Stretch, Stretches, apply};
+use crate::both::{Parts, both, in_order, on_both};
+use crate::effects::{
+    Act, Allowance, Effect, Effects, Known, Later, PIECES, Stretch, Stretches, Turn, apply, pass, sort,
+};
 use crate::sealed::Broken;
 use crate::{Folded, Log, LogError, Seq, What};
+
+/// How many threads do it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hands {
+    One,
+    Two,
+}
 
 /// A component, and its slot.
 pub type Placed = (Slot, Arc<Component>);
@@ -46,9 +56,9 @@ impl Loose {
         Self::new(folded.seq(), components, flow.next_slot(), folded.names().to_vec())
     }
 
-    /// Brings the components of a version to a later one, all of which is read here: while this thread reads the first of
-    /// the entries between, `start` reads components on another, and then on both. It is called once on each, takes turns
-    /// with itself, and gives parts that ascend; together they are all there are.
+    /// Brings the components of a version to a later one, all of which is read here: on each of two threads `start` reads
+    /// components, before or after it is seen to the first of the entries between. It takes turns with itself, and gives
+    /// parts that ascend; together they are all there are.
     ///
     /// # Errors
     /// As [`Loose::run_to`]; what `start` says, as the inner error.
@@ -59,32 +69,27 @@ impl Loose {
         start: impl Fn() -> Result<Vec<Vec<Placed>>, E> + Sync,
     ) -> Result<Result<Self, E>, LogError> {
         let mut stretches = Stretches::new(log, seq, to);
-        let started = thread::scope(|scope| {
-            // A thread that cannot be started is one that does not help.
-            let second = thread::Builder::new().spawn_scoped(scope, &start);
-            let first = stretches.next()?;
-            let effects = first.as_ref().map(|stretch| stretch.effects(next_slot)).transpose()?;
-            let here = start();
-            let there = match second {
-                Ok(second) => second.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                Err(_) => Ok(Vec::new()),
-            };
-            let mut parts = match (here, there) {
-                (Ok(mut here), Ok(there)) => {
-                    here.extend(there);
-                    here
-                }
-                (Err(error), _) | (_, Err(error)) => return Ok(Err(error)),
-            };
-            parts.sort_by_key(|part| part.first().map(|(slot, _)| *slot));
-            let mut loose = Self::new(seq, parts.into_iter().flatten().collect(), next_slot, names);
-            if let (Some(stretch), Some(effects)) = (&first, effects) {
-                loose.apply(stretch, effects)?;
+        let first = stretches.next()?;
+        let (pieces, allowance) =
+            (first.as_ref().map_or_else(Vec::new, |of| of.pieces(PIECES)), Allowance::default());
+        let pieces = Parts::new(pieces);
+        let read = || pieces.work(|piece| first.as_ref().map(|of| of.read(piece, &allowance, next_slot)));
+        let ((effects, here), there) = both(|| (start(), read()), || (read(), start()));
+        let (there, effects_there) = there.unwrap_or_else(|| (Ok(Vec::new()), Vec::new()));
+        let mut parts = match (here, there) {
+            (Ok(mut here), Ok(there)) => {
+                here.extend(there);
+                here
             }
-            Ok(Ok(loose))
-        })?;
-        let Ok(mut loose) = started else { return Ok(started) };
-        loose.run(&mut stretches)?;
+            (Err(error), _) | (_, Err(error)) => return Ok(Err(error)),
+        };
+        parts.sort_by_key(|part| part.first().map(|(slot, _)| *slot));
+        let mut loose = Self::new(seq, parts.into_iter().flatten().collect(), next_slot, names);
+        if let Some(stretch) = &first {
+            let effects = stretch.joined(next_slot, in_order(effects, effects_there).flatten())?;
+            loose.apply(stretch, effects, Hands::Two)?;
+        }
+        loose.run(&mut stretches, Hands::Two)?;
         Ok(Ok(loose))
     }
 
@@ -106,7 +111,7 @@ impl Loose {
                 };
                 let second = thread::Builder::new().spawn_scoped(scope, beside);
                 let effects = stretch.effects(self.next_slot)?;
-                self.apply(&stretch, effects)?;
+                self.apply(&stretch, effects, Hands::One)?;
                 stretch.check_chain(turns)?;
                 let there = second
                     .map(|second| second.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
@@ -134,13 +139,24 @@ impl Loose {
     /// # Errors
     /// [`LogError`], and then this is of no version at all. Why exactly, a [`Replay`](crate::Replay) says.
     pub fn run_to(&mut self, log: &Log, to: Seq) -> Result<(), LogError> {
-        self.run(&mut Stretches::new(log, self.seq, to))
+        self.run(&mut Stretches::new(log, self.seq, to), Hands::One)
     }
 
-    fn run(&mut self, stretches: &mut Stretches<'_>) -> Result<(), LogError> {
+    /// As [`Loose::run_to`]. A second thread helps.
+    ///
+    /// # Errors
+    /// As [`Loose::run_to`].
+    pub fn run_on_both(&mut self, log: &Log, to: Seq) -> Result<(), LogError> {
+        self.run(&mut Stretches::new(log, self.seq, to), Hands::Two)
+    }
+
+    fn run(&mut self, stretches: &mut Stretches<'_>, hands: Hands) -> Result<(), LogError> {
         while let Some(stretch) = stretches.next()? {
-            let effects = stretch.effects(self.next_slot)?;
-            self.apply(&stretch, effects)?;
+            let effects = match hands {
+                Hands::One => stretch.effects(self.next_slot),
+                Hands::Two => stretch.effects_on_both(self.next_slot),
+            }?;
+            self.apply(&stretch, effects, hands)?;
         }
         Ok(())
     }
@@ -159,43 +175,31 @@ impl Loose {
         Ok(Folded::of(self.seq, flow, self.names, self.entries))
     }
 
-    fn apply(&mut self, stretch: &Stretch, effects: Effects<'_>) -> Result<(), LogError> {
+    fn apply(&mut self, stretch: &Stretch, effects: Effects<'_>, hands: Hands) -> Result<(), LogError> {
         let Effects { row, names, mentioned, next_slot, .. } = effects;
         self.names.extend(names);
         self.next_slot = Slot(next_slot);
-        self.apply_row(row, mentioned).map_err(|why| stretch.broken(why))?;
+        self.apply_row(&row, mentioned, hands).map_err(|why| stretch.broken(why))?;
         self.entries += stretch.entries();
         self.seq = stretch.to();
         Ok(())
     }
 
-    fn apply_row(&mut self, mut row: Vec<Effect<'_>>, mentioned: Vec<u32>) -> Result<(), Broken> {
-        let ids = self.ids_of(mentioned, &row)?;
+    fn apply_row(&mut self, row: &[Effect<'_>], mentioned: Vec<u32>, hands: Hands) -> Result<(), Broken> {
+        let ids = self.ids_of(mentioned, row)?;
+        let names = &*self.names;
         let id_of = |slot| ids.get(&slot).cloned().ok_or("a slot is empty");
-        let known = Known { name_of: |number: u32| self.names.get(number as usize).cloned(), id_of };
-
-        // Slot and place in the row: what happens to one component stays in order.
-        let mut order: Vec<(u32, u32)> =
-            row.iter().zip(0..).map(|(effect, at)| (effect.slot.0, at)).collect();
-        order.sort_unstable();
-        let mut before = std::mem::take(&mut self.components).into_iter().peekable();
-        let mut after = Vec::with_capacity(before.len());
-        for of_slot in order.chunk_by(|one, other| one.0 == other.0) {
-            let Some(slot) = of_slot.first().map(|(slot, _)| Slot(*slot)) else { continue };
-            while let Some(untouched) = before.next_if(|(other, _)| *other < slot) {
-                after.push(untouched);
+        let known = Known { name_of: |number: u32| names.get(number as usize), id_of };
+        let shares = shares(std::mem::take(&mut self.components), row, hands);
+        let after = on_both(shares, |share| share.apply(row, &known, names.len()));
+        for share in after {
+            let mut share = share?;
+            if self.components.is_empty() {
+                self.components = share;
+            } else {
+                self.components.append(&mut share);
             }
-            let mut standing = before.next_if(|(other, _)| *other == slot).map(|(_, component)| component);
-            for (_, at) in of_slot {
-                let Some(effect) = row.get_mut(*at as usize) else { continue };
-                let act = std::mem::replace(&mut effect.act, Act::Remove);
-                let like = after.last().map(|(_, component): &Placed| &**component);
-                apply(&mut standing, act, &known, like)?;
-            }
-            after.extend(standing.map(|component| (slot, component)));
         }
-        after.extend(before);
-        self.components = after;
         Ok(())
     }
 
@@ -229,5 +233,139 @@ impl Loose {
             }
         }
         Ok(ids)
+    }
+}
+
+/// The components in some slots that follow each other, and what happens in these slots.
+struct Share {
+    before: Vec<Placed>,
+    turns: Vec<Turn>,
+}
+
+/// From how many effects on a second thread is worth its start; few where this is tested.
+const EFFECTS_FOR_TWO: usize = if cfg!(test) { 10 } else { 2_000 };
+
+/// All components and effects, as shares that are of about as many effects each.
+fn shares(components: Vec<Placed>, row: &[Effect<'_>], hands: Hands) -> Vec<Share> {
+    let turn = |(at, effect): (u32, &Effect<'_>)| Turn { slot: effect.slot.0, at, is_passing: false };
+    let turns = (0..).zip(row).map(turn);
+    if hands == Hands::One || row.len() < EFFECTS_FOR_TWO.max(PIECES) {
+        return vec![Share { before: components, turns: turns.collect() }];
+    }
+    // Slots of effects here and there say where the shares have to end.
+    let mut sample: Vec<u32> =
+        row.iter().step_by((row.len() / 256).max(1)).map(|effect| effect.slot.0).collect();
+    sample.sort_unstable();
+    let mut begins: Vec<u32> =
+        (1..PIECES).filter_map(|place| sample.get(place * sample.len() / PIECES).copied()).collect();
+    begins.dedup();
+    let room = row.len() / PIECES * 5 / 4;
+    let share = || Share { before: Vec::new(), turns: Vec::with_capacity(room) };
+    let mut shares: Vec<Share> = (0..=begins.len()).map(|_| share()).collect();
+    for turn in turns {
+        let place = begins.partition_point(|begin| *begin <= turn.slot);
+        if let Some(share) = shares.get_mut(place) {
+            share.turns.push(turn);
+        }
+    }
+    let mut rest = components;
+    for (share, begin) in shares.iter_mut().skip(1).zip(&begins).rev() {
+        share.before = rest.split_off(rest.partition_point(|(slot, _)| slot.0 < *begin));
+    }
+    if let Some(first) = shares.first_mut() {
+        first.before = rest;
+    }
+    shares
+}
+
+impl Share {
+    /// The components after all that happens to them. `names` is how many names have numbers.
+    fn apply<'n, N: Fn(u32) -> Option<&'n Name>, F: Fn(u32) -> Result<ComponentId, &'static str>>(
+        self,
+        row: &[Effect<'_>],
+        known: &Known<N, F>,
+        names: usize,
+    ) -> Result<Vec<Placed>, Broken> {
+        let Self { before, turns } = self;
+        let mut turns = sort(turns);
+        let mut before = before.into_iter().peekable();
+        let mut after = Vec::with_capacity(before.len());
+        let mut later = Later::new(names);
+        for of_slot in turns.chunk_by_mut(|one, other| one.slot == other.slot) {
+            let Some(slot) = of_slot.first().map(|turn| Slot(turn.slot)) else { continue };
+            while let Some(untouched) = before.next_if(|(other, _)| *other < slot) {
+                after.push(untouched);
+            }
+            let mut standing = before.next_if(|(other, _)| *other == slot).map(|(_, component)| component);
+            let (left, is_removed) = later.mark(of_slot, row);
+            if is_removed {
+                standing = None;
+            }
+            for turn in left {
+                let Some(Effect { act, .. }) = row.get(turn.at as usize) else { continue };
+                let like = after.last().map(|(_, component): &Placed| &**component);
+                match act.puts().filter(|_| turn.is_passing) {
+                    Some(number) => pass(&mut standing, number, known, &mut later)?,
+                    None => apply(&mut standing, act, known, &mut later, like)?,
+                }
+            }
+            after.extend(standing.map(|component| (slot, component)));
+        }
+        after.extend(before);
+        Ok(after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use flow_history_flow::{Component, Name, Slot};
+
+    use super::{Hands, Loose, Placed};
+    use crate::Seq;
+    use crate::effects::{Act, Effect};
+
+    /// What one thread makes of effects, whatever they are, is what applying one after the other makes of them, and so is what
+    /// two make of shares of them.
+    #[test]
+    fn shares_and_what_is_left_out_change_nothing() {
+        let names: Vec<Name> = ["a", "b", "c", "d"].map(Name::from).to_vec();
+        let mut state = 1_u32;
+        let mut below = |bound: u32| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) % bound
+        };
+        for slots in [1, 3, 60, 500] {
+            let made =
+                |slot: u32| (Slot(slot), Arc::new(Component::new(format!("{slot}"), "x").field("b", "0")));
+            let components: Vec<Placed> = (0..slots).map(made).collect();
+            let texts: Vec<String> = (0..600).map(|at| format!("text {at}")).collect();
+            let mut expected = components.clone();
+            let mut row = Vec::new();
+            for text in &texts {
+                let slot = below(slots);
+                // Those of slot 0 go on after a removal would have ended them.
+                let Some(place) = expected.iter().position(|(other, _)| other.0 == slot) else { continue };
+                let act = match below(40) {
+                    0 if slot > 0 => Act::Remove,
+                    _ => Act::Text(below(4), text),
+                };
+                match &act {
+                    Act::Text(number, text) => {
+                        let component = Arc::make_mut(&mut expected[place].1);
+                        component.fields.put(&names[*number as usize], *text);
+                    }
+                    _ => drop(expected.remove(place)),
+                }
+                row.push(Effect { slot: Slot(slot), act });
+            }
+            assert!(row.len() > 100 || slots > 1, "{} effects", row.len());
+            for hands in [Hands::One, Hands::Two] {
+                let mut loose = Loose::new(Seq(1), components.clone(), Slot(slots), names.clone());
+                loose.apply_row(&row, Vec::new(), hands).unwrap();
+                assert_eq!(loose.components(), expected, "{slots} slots");
+            }
+        }
     }
 }

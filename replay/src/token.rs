@@ -88,13 +88,9 @@ pub(crate) fn to_tokens<'v>(value: &'v Value, flow: &Flow) -> ValueBytes<'v> {
 
 /// The value of tokens, given what finds the id of the component in a slot.
 pub(crate) fn from_tokens(
-    tokens: ValueBytes<'_>,
+    tokens: &ValueBytes<'_>,
     id_of: impl Fn(u32) -> Result<ComponentId, &'static str>,
 ) -> Result<Value, String> {
-    let (first, rest) = match tokens {
-        ValueBytes::Flat(token) => (Some(token), Vec::new()),
-        ValueBytes::Nested(tokens) => (None, tokens),
-    };
     /// A list or map that is being filled; a map's key waits for its value.
     struct Open {
         missing: u32,
@@ -103,8 +99,8 @@ pub(crate) fn from_tokens(
     }
     type OpenMap = (Vec<(Name, Value)>, Option<Name>);
     let mut open: Vec<Open> = Vec::new();
-    for token in first.into_iter().chain(rest) {
-        let mut done = match token {
+    for token in tokens.tokens() {
+        let mut done = match *token {
             Token::Key(key) => {
                 let waiting = open.last_mut().and_then(|open| open.map.as_mut()).map(|(_, key)| key);
                 match waiting {

@@ -240,7 +240,10 @@ fn the_flow_alone_is_what_replay_gives_at_every_version() {
                 let mut checked = Loose::of(&Folded::from(&states[from]));
                 checked.run_checked(&log, truth.seq).unwrap();
                 let checked = checked.into_folded().unwrap();
-                for folded in [&along, &at_once, &loose, &started, &checked] {
+                let mut on_both = Loose::of(&Folded::from(&states[from]));
+                on_both.run_on_both(&log, truth.seq).unwrap();
+                let on_both = on_both.into_folded().unwrap();
+                for folded in [&along, &at_once, &loose, &started, &checked, &on_both] {
                     assert_eq!(folded.seq(), truth.seq);
                     let of = format!("seed {seed}, version {}, from {from}", truth.seq);
                     assert_eq!(slots_of(folded.flow()), slots_of(&truth.flow), "{of}");

@@ -183,7 +183,7 @@ pub(super) fn decode_operation<B: Before>(
             component.order = order(key);
             let mut read = Vec::with_capacity(fields.0.len());
             for (field, value) in fields.0 {
-                read.push((resolve_name(field)?, token::from_tokens(value, |slot| refs.id(slot))?));
+                read.push((resolve_name(field)?, token::from_tokens(&value, |slot| refs.id(slot))?));
             }
             component.fields = read.into_iter().collect::<Map>();
             let slot = again.checked_sub(1).map(Slot);
@@ -205,9 +205,9 @@ pub(super) fn decode_operation<B: Before>(
                     .collect(),
             },
             edit: match edit {
-                EditBytes::Put(value) => Edit::Put(token::from_tokens(value, |slot| refs.id(slot))?),
+                EditBytes::Put(value) => Edit::Put(token::from_tokens(&value, |slot| refs.id(slot))?),
                 EditBytes::Place(at, value) => {
-                    Edit::Place(at, token::from_tokens(value, |slot| refs.id(slot))?)
+                    Edit::Place(at, token::from_tokens(&value, |slot| refs.id(slot))?)
                 }
                 EditBytes::Clear => Edit::Clear,
                 EditBytes::Splice(splices) => Edit::Splice(splices.into_splices()),

@@ -1,5 +1,8 @@
 //! Entries to what they do.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use flow_history_flow::{CHANGE_OPERATIONS_MAX, ComponentId, Name, Slot, Splice, Splices, Step};
 
 use super::{Act, Adding, Edited, Editing, Effect};
@@ -9,6 +12,9 @@ use crate::sealed::{Broken, Ints, Parts, Texts, extra_of, mark};
 
 /// Room is made beforehand for no more effects than this.
 const EXPECTED_MAX: usize = 1 << 17;
+
+/// Room is made beforehand for no more fields of a component than this.
+const FIELDS_EXPECTED_MAX: usize = 64;
 
 /// The most operations, values inside others, and names of entries that are read together, so that a small file that says
 /// it holds very many takes no more memory than this. What exceeds it is for whoever reads one entry after the other.
@@ -22,21 +28,50 @@ pub(crate) struct Effects<'b> {
     pub(crate) names: Vec<Name>,
     /// Slots of components that are referred to, as parents or in values.
     pub(crate) mentioned: Vec<u32>,
-    /// The slot that the next add takes.
+    /// The slot that the first add takes, and the one that the next add takes.
+    pub(crate) first_slot: u32,
     pub(crate) next_slot: u32,
-    /// How many more parts may be read.
+    /// How many more parts may be read before more are asked for.
     left: usize,
+    allowance: Allowance,
+}
+
+/// How many parts may still be read, by all who read of the same entries.
+#[derive(Clone)]
+pub(crate) struct Allowance(Arc<AtomicUsize>);
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self(Arc::new(AtomicUsize::new(PARTS_MAX)))
+    }
+}
+
+impl Allowance {
+    /// At least so many, and some more where there are.
+    fn take(&self, parts: usize) -> Option<usize> {
+        const LOT: usize = 1 << 12;
+        let grant = |left: usize| (left >= parts).then(|| left.min(parts.saturating_add(LOT)));
+        let left = self
+            .0
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                grant(left).map(|granted| left - granted)
+            })
+            .ok()?;
+        grant(left)
+    }
 }
 
 impl<'b> Effects<'b> {
     /// Room for so many, and for more.
-    pub(crate) fn new(next_slot: Slot, expected: usize) -> Self {
+    pub(crate) fn new(next_slot: Slot, expected: usize, allowance: &Allowance) -> Self {
         Self {
             row: Vec::with_capacity(expected.min(EXPECTED_MAX)),
             names: Vec::new(),
             mentioned: Vec::new(),
+            first_slot: next_slot.0,
             next_slot: next_slot.0,
-            left: PARTS_MAX,
+            left: 0,
+            allowance: allowance.clone(),
         }
     }
 
@@ -86,8 +121,19 @@ impl<'b> Effects<'b> {
 
     /// Counts parts that were read.
     fn take(&mut self, parts: usize) -> Result<(), Broken> {
-        self.left = self.left.checked_sub(parts).ok_or(TOO_MUCH)?;
+        if self.left < parts {
+            self.left += self.allowance.take(parts).ok_or(TOO_MUCH)?;
+        }
+        self.left -= parts;
         Ok(())
+    }
+
+    /// Those of the entries behind, which were read by somebody else.
+    pub(crate) fn append(&mut self, mut behind: Effects<'b>) {
+        self.row.append(&mut behind.row);
+        self.names.append(&mut behind.names);
+        self.mentioned.append(&mut behind.mentioned);
+        self.next_slot = behind.next_slot;
     }
 
     fn add(&mut self, parts: &mut impl Parts<'b>) -> Result<Effect<'b>, Broken> {
@@ -96,8 +142,10 @@ impl<'b> Effects<'b> {
         let kind = name(parts, Ints::Kind)?;
         let parent = self.parent(parts)?;
         let order = parts.take_text(Ints::OrderBytes, Texts::Order)?;
-        let mut fields = Vec::new();
-        for _ in 0..parts.integer(Ints::Fields)? {
+        let count = parts.integer(Ints::Fields)?;
+        let mut fields =
+            Vec::with_capacity(usize::try_from(count).unwrap_or(usize::MAX).min(FIELDS_EXPECTED_MAX));
+        for _ in 0..count {
             fields.push((name(parts, Ints::AddField)?, self.value(parts)?));
             self.take(1)?;
         }
@@ -123,17 +171,20 @@ impl<'b> Effects<'b> {
                 _ => return Err(Broken("a step is of no known kind")),
             });
         }
-        let edit = match parts.integer(Ints::Edit)? {
+        let (field, edit) = match parts.integer(Ints::Edit)? {
             0 => {
                 let value = self.value(parts)?;
-                if steps.is_empty() {
-                    return Ok(Effect { slot, act: Act::Put(field, value) });
+                match (field, value) {
+                    (field, value) if !steps.is_empty() => (field, Edited::Put(value)),
+                    (NameBytes::Numbered(number), ValueBytes::Flat(Token::Text(text))) => {
+                        return Ok(Effect { slot, act: Act::Text(number, text) });
+                    }
+                    put => return Ok(Effect { slot, act: Act::Put(Box::new(put)) }),
                 }
-                Edited::Put(value)
             }
-            1 => Edited::Place(narrow(parts.integer(Ints::Place)?)?, self.value(parts)?),
-            2 => Edited::Clear,
-            3 => Edited::Splice(splices(parts)?),
+            1 => (field, Edited::Place(narrow(parts.integer(Ints::Place)?)?, self.value(parts)?)),
+            2 => (field, Edited::Clear),
+            3 => (field, Edited::Splice(splices(parts)?)),
             _ => return Err(Broken("an edit is of no known kind")),
         };
         Ok(Effect { slot, act: Act::Edit(Box::new(Editing { field, steps, edit })) })
@@ -153,15 +204,12 @@ impl<'b> Effects<'b> {
             first => {
                 let too_deep = || Broken("a value is nested too deep");
                 let value = ValueBytes::of_tokens(first, || next_token(parts), too_deep)?;
-                let tokens = match &value {
-                    ValueBytes::Flat(token) => std::slice::from_ref(token),
-                    ValueBytes::Nested(tokens) => tokens,
-                };
-                self.left = self.left.checked_sub(tokens.len()).ok_or(TOO_MUCH)?;
+                let tokens = value.tokens();
                 self.mentioned.extend(tokens.iter().filter_map(|token| match token {
                     Token::Component(slot) => Some(*slot),
                     _ => None,
                 }));
+                self.take(tokens.len())?;
                 Ok(value)
             }
         }

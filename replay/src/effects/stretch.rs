@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flow_history_flow::Slot;
 
-use super::Effects;
+use super::read::{Allowance, Effects};
+use crate::both::on_both;
 use crate::log::{EntryRanges, Walk};
 use crate::sealed::{Block, Broken, PlainParts, Reader};
 use crate::{Chain, FrameHeader, Log, LogError, SegmentIndex, Seq, What};
@@ -15,6 +16,9 @@ use crate::{Chain, FrameHeader, Log, LogError, SegmentIndex, Seq, What};
 /// written, or to so many entries: columns in which everything is alike take no memory at all.
 const STRETCH_BYTES: u64 = 16 << 20;
 const STRETCH_ENTRIES: u64 = 1 << 17;
+
+/// So many pieces are read one beside the other: more than two, so that who is done first takes another.
+pub(crate) const PIECES: usize = 8;
 
 /// Reads the log from one version to another, a stretch at a time. Checksums are checked, the hash chain is not: what was
 /// sealed was compared with it then, and a frame is summed.
@@ -177,11 +181,69 @@ impl Stretch {
 
     /// What its entries do, the next add taking this slot.
     pub(crate) fn effects(&self, next_slot: Slot) -> Result<Effects<'_>, LogError> {
-        // Most entries do one thing.
-        let mut effects = Effects::new(next_slot, usize::try_from(self.entries()).unwrap_or_default());
+        let pieces = self.pieces(1);
+        self.joined(
+            next_slot,
+            pieces.into_iter().map(|piece| self.read(piece, &Allowance::default(), next_slot)),
+        )
+    }
+
+    /// As [`Stretch::effects`]; a second thread helps.
+    pub(crate) fn effects_on_both(&self, next_slot: Slot) -> Result<Effects<'_>, LogError> {
+        let allowance = Allowance::default();
+        let read = on_both(self.pieces(PIECES), |piece| self.read(piece, &allowance, next_slot));
+        self.joined(next_slot, read.into_iter())
+    }
+
+    /// Pieces of it that can be read one beside the other.
+    pub(crate) fn pieces(&self, count: usize) -> Vec<StretchPiece> {
+        match self {
+            Stretch::Blocks { blocks, .. } => {
+                let size = blocks.len().div_ceil(count).max(1);
+                let begins = (0..blocks.len()).step_by(size);
+                begins.map(|begin| StretchPiece(begin..blocks.len().min(begin + size))).collect()
+            }
+            // Which slot an add takes in a frame is known when the frames before it were read.
+            Stretch::Frames { frames, .. } => vec![StretchPiece(0..frames.len())],
+        }
+    }
+
+    /// The effects of all pieces together.
+    pub(crate) fn joined<'b>(
+        &'b self,
+        next_slot: Slot,
+        mut pieces: impl Iterator<Item = Result<Effects<'b>, LogError>>,
+    ) -> Result<Effects<'b>, LogError> {
+        let none = || Ok(Effects::new(next_slot, 0, &Allowance::default()));
+        let mut effects = pieces.next().unwrap_or_else(none)?;
+        pieces.try_for_each(|piece| {
+            let piece = piece?;
+            if piece.first_slot != effects.next_slot {
+                return Err(self.broken(Broken("a block begins with another slot")));
+            }
+            effects.append(piece);
+            Ok(())
+        })?;
+        Ok(effects)
+    }
+
+    /// What the entries of a piece do, the first add of the stretch taking this slot.
+    pub(crate) fn read(
+        &self,
+        StretchPiece(piece): StretchPiece,
+        allowance: &Allowance,
+        next_slot: Slot,
+    ) -> Result<Effects<'_>, LogError> {
         match self {
             Stretch::Blocks { sealed, blocks, after, to } => {
-                let mut seq = *after;
+                let is_first = piece.start == 0;
+                let blocks = blocks.get(piece).unwrap_or_default();
+                let begin = blocks.first().map(|(_, block)| block.heads.start).filter(|_| !is_first);
+                let mut seq = begin.map_or(*after, |start| start.first_seq.previous().unwrap_or_default());
+                let next_slot = begin.map_or(next_slot, |start| Slot(start.next_slot));
+                // Most entries do one thing.
+                let expected = blocks.iter().map(|(_, block)| block.heads.start.entries as usize).sum();
+                let mut effects = Effects::new(next_slot, expected, allowance);
                 for (_, block) in blocks {
                     let start = block.heads.start;
                     let broken = |seq: Seq, why| sealed.broken(0, seq.next(), why);
@@ -200,8 +262,11 @@ impl Stretch {
                         seq = next;
                     }
                 }
+                Ok(effects)
             }
             Stretch::Frames { walk, frames, after, to, .. } => {
+                let expected = usize::try_from(self.entries()).unwrap_or_default();
+                let mut effects = Effects::new(next_slot, expected, allowance);
                 for (frame, payload) in frames {
                     let mut ranges = EntryRanges::new(walk, payload.clone());
                     for seq in frame.first_seq.0..=frame.last_seq().0.min(to.0) {
@@ -226,8 +291,11 @@ impl Stretch {
                         read.map_err(|why| broken(range.start, why))?;
                     }
                 }
+                Ok(effects)
             }
         }
-        Ok(effects)
     }
 }
+
+/// Some of the blocks, or all frames, of a stretch.
+pub(crate) struct StretchPiece(Range<usize>);

@@ -19,7 +19,7 @@ use super::column::{Deflate, Inflate, Integers, put_integers, put_texts, read_te
 use super::grammar::{self, HEADS, Ints, Passage, Texts, Units};
 use super::integer::{Broken, Reader, put_integer};
 use super::parts::Parts;
-use crate::effects::{Act, Effect, Effects};
+use crate::effects::{Act, Allowance, Effect, Effects};
 use crate::{CHAIN_EVERY, Chain, Seq};
 
 /// How many parts a block has.
@@ -481,7 +481,7 @@ impl Block {
 
     /// What an entry does.
     pub(crate) fn effects(&self, at: usize) -> Result<Vec<Effect<'_>>, Broken> {
-        let mut effects = Effects::new(Slot(0), 0);
+        let mut effects = Effects::new(Slot(0), 0, &Allowance::default());
         effects.read(&mut self.parts_from(at)?, self.heads.start.first_seq.0 + at as u64)?;
         if effects.next_slot > 0 {
             // Slots that are given out are counted from the one that is next before the entry.
