@@ -101,20 +101,44 @@ impl SlotPage {
         let (mut slot, mut at) = (0_u32, 0_usize);
         for (delta, count) in self.slots.iter().zip(self.counts.iter()) {
             slot = u32::try_from(delta).ok().and_then(|delta| slot.checked_add(delta)).ok_or(out)?;
-            let count = usize::try_from(count).map_err(|_| out)?;
-            let end = at.checked_add(count).filter(|end| *end <= self.places.len()).ok_or(out)?;
-            let mut block = 0_u32;
-            let mut blocks = (at..end).map_while(|at| {
-                let delta = u32::try_from(self.places.get(at)?).ok()?;
-                block = block.checked_add(delta)?;
-                Some(block)
-            });
-            if !each(slot, &mut blocks) {
+            let end = self.end(at, count)?;
+            if !each(slot, &mut self.blocks(at..end)) {
                 return Ok(());
             }
             at = end;
         }
         if at == self.places.len() { Ok(()) } else { Err(out) }
+    }
+
+    /// The blocks of a slot: none where the page does not have it.
+    pub(crate) fn blocks_of(&self, slot: u32) -> Result<Vec<u32>, Broken> {
+        let (mut other, mut at) = (0_u64, 0_usize);
+        for (delta, count) in self.slots.iter().zip(self.counts.iter()) {
+            other = other.checked_add(delta).ok_or(NO_SLOT_PAGE)?;
+            if other > slot.into() {
+                break;
+            }
+            let end = self.end(at, count)?;
+            if other == u64::from(slot) {
+                return Ok(self.blocks(at..end).collect());
+            }
+            at = end;
+        }
+        Ok(Vec::new())
+    }
+
+    fn end(&self, at: usize, count: u64) -> Result<usize, Broken> {
+        let end = usize::try_from(count).ok().and_then(|count| at.checked_add(count));
+        end.filter(|end| *end <= self.places.len()).ok_or(NO_SLOT_PAGE)
+    }
+
+    fn blocks(&self, places: std::ops::Range<usize>) -> impl Iterator<Item = u32> {
+        let mut block = 0_u32;
+        places.map_while(move |at| {
+            let delta = u32::try_from(self.places.get(at)?).ok()?;
+            block = block.checked_add(delta)?;
+            Some(block)
+        })
     }
 }
 
