@@ -207,8 +207,16 @@ fn single_entries_and_what_touched_a_slot_are_what_reading_everything_says() {
             let of_slot = entries.iter().zip(&touched).filter(|(_, slots)| slots.contains(&slot));
             let expected: Vec<Seq> = of_slot.map(|(entry, _)| entry.seq).collect();
             let index = LogIndex::of(&log).unwrap();
-            let found: Result<Vec<Seq>, _> = index.touches(slot, Seq(0), Seq(u64::MAX)).collect();
-            assert_eq!(found.unwrap(), expected, "{slot:?}");
+            let mut found = index.touches_back(slot, Seq(0), Seq(u64::MAX));
+            for seq in expected.iter().rev() {
+                assert_eq!(found.next().unwrap().unwrap(), *seq, "{slot:?}");
+                let [before, after] = [seq.0 - 1, seq.0].map(|at| flows[at as usize].component_in(slot));
+                // One that came and went in the same entry was there neither before nor after.
+                let expected = before.is_some() != after.is_some() || before.is_none();
+                assert_eq!(found.came_or_went(), expected, "{slot:?}, {seq:?}");
+            }
+            assert!(found.next().is_none(), "{slot:?}");
+            assert!(index.touches(slot, Seq(0), Seq(u64::MAX)).map(Result::unwrap).eq(expected.clone()));
             let later = index.touches(slot, Seq(300), Seq(700)).map(Result::unwrap);
             assert!(later.eq(expected.into_iter().filter(|seq| (301..=700).contains(&seq.0))), "{slot:?}");
         }

@@ -258,8 +258,8 @@ impl Block {
         }
     }
 
-    /// The entries that touched a slot, by their places in the block.
-    pub(crate) fn touches_of(&self, slot: u32) -> Result<Vec<usize>, Broken> {
+    /// The entries that touched a slot, by their places in the block, each with whether it added or removed what is in it.
+    pub(crate) fn touches_of(&self, slot: u32) -> Result<Vec<(usize, bool)>, Broken> {
         let (slots, adds) = self.heads.places_of(slot)?;
         let of = |column: Ints, places: Vec<usize>| {
             places.into_iter().map(move |place| self.points.behind(column as usize, place))
@@ -267,12 +267,15 @@ impl Block {
         let mut points: Vec<usize> = of(Ints::Slot, slots).chain(of(Ints::Again, adds)).collect();
         points.sort_unstable();
         points.dedup();
-        let mut entries: Vec<usize> = Vec::new();
+        let mut entries: Vec<(usize, bool)> = Vec::new();
         for point in points {
             let from = self.touched_before(point)?;
-            self.heads.touches_from(from, (point + 1) * CHAIN_EVERY, |at, of, _| {
-                if of == slot && entries.last() != Some(&at) {
-                    entries.push(at);
+            self.heads.touches_from(from, (point + 1) * CHAIN_EVERY, |touch| {
+                if touch.slot == slot {
+                    match entries.last_mut().filter(|(at, _)| *at == touch.at) {
+                        Some((_, comes_or_goes)) => *comes_or_goes |= touch.comes_or_goes,
+                        None => entries.push((touch.at, touch.comes_or_goes)),
+                    }
                 }
                 true
             })?;
@@ -395,13 +398,13 @@ impl Block {
         let from = self.touched_before(range.start / CHAIN_EVERY)?;
         let mut next_slots = Vec::with_capacity(range.len());
         let mut next_slot = from.next_slot;
-        self.heads.touches_from(from, range.end, |at, slot, is_new| {
+        self.heads.touches_from(from, range.end, |touch| {
             // Between those with operations there may be some with none.
-            while range.start + next_slots.len() < range.end.min(at + 1) {
+            while range.start + next_slots.len() < range.end.min(touch.at + 1) {
                 next_slots.push(next_slot);
             }
-            if is_new {
-                next_slot = slot + 1;
+            if touch.is_new {
+                next_slot = touch.slot + 1;
             }
             true
         })?;

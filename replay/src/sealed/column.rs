@@ -266,6 +266,25 @@ impl Integers {
         (0..self.len()).map_while(|at| self.get(at))
     }
 
+    /// The first so many, for who looks at all of them: in one go, some ten times as fast as one by one.
+    pub(crate) fn first(&self, upto: usize) -> Vec<u64> {
+        let IntegersShape { count, least, bits, planes } = self.shape;
+        let upto = upto.min(count);
+        if bits == 0 {
+            return vec![least; upto];
+        }
+        if !planes {
+            return (0..upto).map_while(|at| self.get(at)).collect();
+        }
+        let mut values = vec![least; upto];
+        for (plane, shift) in self.bytes.chunks_exact(count).zip((0..bits).step_by(8)) {
+            for (value, byte) in values.iter_mut().zip(plane) {
+                *value = value.wrapping_add(u64::from(*byte) << shift);
+            }
+        }
+        values
+    }
+
     /// The places at which this stands, ascending.
     pub(crate) fn places_of(&self, value: u64) -> Vec<usize> {
         let IntegersShape { count, least, bits, planes } = self.shape;
@@ -363,6 +382,8 @@ mod tests {
             for column in &columns {
                 let read = Integers::read(&mut reader, &mut inflate).unwrap();
                 assert_eq!(read.iter().collect::<Vec<_>>(), *column);
+                assert_eq!(read.first(usize::MAX), *column);
+                assert_eq!(read.first(column.len() / 3), column[..column.len() / 3]);
                 assert_eq!((read.len(), read.get(column.len())), (column.len(), None));
                 for value in column.iter().take(20).copied().chain([0, 8, 1 << 20, u64::MAX]) {
                     let places: Vec<usize> = (0..column.len()).filter(|at| column[*at] == value).collect();

@@ -24,6 +24,18 @@ pub(crate) struct Touched {
     pub(crate) next_slot: u32,
 }
 
+/// What one operation touched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Touch {
+    /// The place of its entry in the block.
+    pub(crate) at: usize,
+    pub(crate) slot: u32,
+    /// Whether the slot was given out for it.
+    pub(crate) is_new: bool,
+    /// Whether it is an add or a removal.
+    pub(crate) comes_or_goes: bool,
+}
+
 const EARLY: Broken = Broken("a column ends early");
 const OUT: Broken = Broken("a slot is out of bounds");
 
@@ -43,7 +55,7 @@ impl Heads {
     /// The log time before an entry, by its place in the block.
     pub(crate) fn log_time_before(&self, at: usize) -> Result<i64, Broken> {
         let elapsed = self.columns.ints(Ints::Elapsed)?;
-        Ok(elapsed.iter().take(at).fold(self.start.log_time, i64::saturating_add_unsigned))
+        Ok(elapsed.first(at).into_iter().fold(self.start.log_time, i64::saturating_add_unsigned))
     }
 
     /// How many entries of the block are not later than this.
@@ -62,9 +74,9 @@ impl Heads {
         Touched { next_slot: self.start.next_slot, ..Touched::default() }
     }
 
-    /// Calls for each operation with the place of its entry, its slot, and whether it took a new one; in order, until the
-    /// call says no. Also returns the slot that the next add would take there.
-    pub(crate) fn touches(&self, each: impl FnMut(usize, u32, bool) -> bool) -> Result<u32, Broken> {
+    /// Calls for each operation with what it touched; in order, until the call says no. Also returns the slot that the next
+    /// add would take there.
+    pub(crate) fn touches(&self, each: impl FnMut(Touch) -> bool) -> Result<u32, Broken> {
         self.touches_from(self.begin(), self.start.entries as usize, each)
     }
 
@@ -73,7 +85,7 @@ impl Heads {
         &self,
         from: Touched,
         to: usize,
-        mut each: impl FnMut(usize, u32, bool) -> bool,
+        mut each: impl FnMut(Touch) -> bool,
     ) -> Result<u32, Broken> {
         let [bodies, counts, kinds, slots, agains] =
             [Ints::Body, Ints::Operations, Ints::Operation, Ints::Slot, Ints::Again]
@@ -108,7 +120,8 @@ impl Heads {
                     slots_at += 1;
                     (narrow(slot)?, false)
                 };
-                if !each(at, slot, is_new) {
+                // 0 adds, 1 removes.
+                if !each(Touch { at, slot, is_new, comes_or_goes: kind <= 1 }) {
                     return Ok(next_slot - u32::from(is_new));
                 }
             }
@@ -118,7 +131,7 @@ impl Heads {
 
     /// The slot that the next add takes behind so many adds of the block.
     pub(crate) fn next_slot_after(&self, adds: usize) -> Result<u32, Broken> {
-        let new = self.columns.ints(Ints::Again)?.iter().take(adds).filter(|again| *again == 0).count();
+        let new = self.columns.ints(Ints::Again)?.first(adds).into_iter().filter(|again| *again == 0).count();
         u32::try_from(new).ok().and_then(|new| self.start.next_slot.checked_add(new)).ok_or(OUT)
     }
 
@@ -146,8 +159,7 @@ impl Heads {
         let (slots, agains) = (self.columns.ints(Ints::Slot)?, self.columns.ints(Ints::Again)?);
         let mut adds = agains.places_of(u64::from(slot) + 1);
         if let Some(nth) = slot.checked_sub(self.start.next_slot) {
-            let mut new = (0..agains.len()).filter(|add| agains.get(*add) == Some(0));
-            adds.extend(new.nth(nth as usize));
+            adds.extend(agains.places_of(0).get(nth as usize));
         }
         Ok((slots.places_of(slot.into()), adds))
     }

@@ -112,17 +112,18 @@ impl SlotPage {
 
     /// The blocks of a slot: none where the page does not have it.
     pub(crate) fn blocks_of(&self, slot: u32) -> Result<Vec<u32>, Broken> {
-        let (mut other, mut at) = (0_u64, 0_usize);
-        for (delta, count) in self.slots.iter().zip(self.counts.iter()) {
+        let mut other = 0_u64;
+        for (place, delta) in self.slots.first(usize::MAX).into_iter().enumerate() {
             other = other.checked_add(delta).ok_or(NO_SLOT_PAGE)?;
             if other > slot.into() {
                 break;
             }
-            let end = self.end(at, count)?;
             if other == u64::from(slot) {
+                let before = self.counts.first(place).into_iter().fold(0, u64::saturating_add);
+                let at = self.end(0, before)?;
+                let end = self.end(at, self.counts.get(place).unwrap_or_default())?;
                 return Ok(self.blocks(at..end).collect());
             }
-            at = end;
         }
         Ok(Vec::new())
     }

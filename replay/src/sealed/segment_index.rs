@@ -597,19 +597,20 @@ impl SegmentIndex {
         Ok(blocks.into_iter().filter(|block| (from..end).contains(&(*block as usize))).collect())
     }
 
-    /// The entries of a block, between these, that touched a slot. Whoever asks wants to read them: the whole block is read,
+    /// The entries of a block, between these, that touched a slot, each with whether it added or removed what is in it. Whoever asks wants to read them: the whole block is read,
     /// of which no more is inflated than what says so.
     pub(crate) fn touches_in(
         &self,
         block: u32,
         slot: Slot,
         (after, to): (Seq, Seq),
-    ) -> Result<VecDeque<Seq>, LogError> {
+    ) -> Result<VecDeque<(Seq, bool)>, LogError> {
         let read = self.block(block as usize)?;
         let first = read.heads.start.first_seq;
         let entries = read.touches_of(slot.0).map_err(|why| self.broken_entry(block as usize, first, why))?;
-        let seqs = entries.into_iter().map(|at| Seq(first.0 + at as u64));
-        Ok(seqs.filter(|seq| *seq > after && *seq <= to).collect())
+        let entries =
+            entries.into_iter().map(|(at, comes_or_goes)| (Seq(first.0 + at as u64), comes_or_goes));
+        Ok(entries.filter(|(seq, _)| *seq > after && *seq <= to).collect())
     }
 
     /// Adds the slots that entries between these touched.
@@ -632,10 +633,10 @@ impl SegmentIndex {
         let end = footer.blocks.partition_point(|place| place.start.first_seq <= to);
         for block in from..end {
             self.with_heads(block, |heads| {
-                heads.touches(|at, slot, _| {
-                    let seq = Seq(heads.start.first_seq.0 + at as u64);
+                heads.touches(|touch| {
+                    let seq = Seq(heads.start.first_seq.0 + touch.at as u64);
                     if seq > after && seq <= to {
-                        touched.insert(Slot(slot));
+                        touched.insert(Slot(touch.slot));
                     }
                     seq <= to
                 })
