@@ -1,5 +1,6 @@
 //! The bytes of a checkpoint to components, one at a time.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flow_history_flow::{Component, Slot};
@@ -7,12 +8,12 @@ use rkyv::util::AlignedVec;
 use zstd::bulk::Decompressor;
 
 use crate::archive::{ArchivedIndex, validate};
-use crate::columns::What;
+use crate::columns::{Extent, What};
 use crate::crc::{attachment_crc, directory_crc, page_crc};
 use crate::directory::{Directory, Entry, Kind, page_hash};
 use crate::encode::Basis;
 use crate::header::{CheckpointHeader, HEADER_BYTES};
-use crate::index::{Pair, id_hash, pairs};
+use crate::index::{Pair, id_hash, pairs, slots_of};
 use crate::limits::INFLATED_BYTES_MAX;
 use crate::page::Page;
 use crate::{CheckpointError, Part, ReadAt};
@@ -187,10 +188,7 @@ impl<R: ReadAt> Checkpoint<R> {
 
     fn slots_of_key(&self, kind: Kind, key: u32) -> Result<Vec<Slot>, CheckpointError> {
         let Some(place) = self.directory.place_of(kind, key) else { return Ok(Vec::new()) };
-        let pairs = self.pairs(place)?;
-        let from = pairs.partition_point(|(other, _)| *other < key);
-        let same = pairs.iter().skip(from).take_while(|(other, _)| *other == key);
-        Ok(same.map(|(_, slot)| *slot).collect())
+        self.index(place, |index, extent| slots_of(index, extent, key))
     }
 
     /// A page of components, counted from zero. Pages are independent of each other: threads may read them at the same
@@ -216,12 +214,20 @@ impl<R: ReadAt> Checkpoint<R> {
 
     /// The pairs of a page of an index, by its place in the directory.
     pub(crate) fn pairs(&self, place: usize) -> Result<Vec<Pair>, CheckpointError> {
-        let Some(entry) = self.directory.entries.get(place) else { return Ok(Vec::new()) };
+        self.index(place, pairs)
+    }
+
+    fn index<T: Default>(
+        &self,
+        place: usize,
+        look: impl FnOnce(&ArchivedIndex, Extent) -> Result<T, What>,
+    ) -> Result<T, CheckpointError> {
+        let Some(entry) = self.directory.entries.get(place) else { return Ok(T::default()) };
         let (part, offset) = (part_of(place, entry), entry.offset);
         let archive = self.archive(part, entry, &mut Buffers::default())?;
         validate::<ArchivedIndex>(&archive)
             .ok_or("it is no archive of an index")
-            .and_then(|index| pairs(index, entry.extent))
+            .and_then(|index| look(index, entry.extent))
             .map_err(|what| CheckpointError::Damaged { part, offset, what })
     }
 
@@ -292,7 +298,11 @@ pub(crate) struct Buffers {
     bytes: Vec<u8>,
     /// What a page was decompressed into that nobody needs any more.
     raw: AlignedVec,
-    decompressor: Decompressor<'static>,
+}
+
+thread_local! {
+    /// One for each thread: making one takes longer than decompressing a small page.
+    static DECOMPRESSOR: RefCell<Decompressor<'static>> = RefCell::default();
 }
 
 impl Buffers {
@@ -317,7 +327,10 @@ impl Buffers {
             return Err("its compressed bytes state another size");
         }
         raw.resize(raw_bytes, 0);
-        match self.decompressor.decompress_to_buffer(&self.bytes, raw.as_mut_slice()) {
+        let decompressed = DECOMPRESSOR.with_borrow_mut(|decompressor| {
+            decompressor.decompress_to_buffer(&self.bytes, raw.as_mut_slice())
+        });
+        match decompressed {
             Ok(written) if written == raw_bytes => Ok(raw),
             Ok(_) => Err("it decompresses to another size"),
             Err(_) => Err("it does not decompress"),

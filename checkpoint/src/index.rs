@@ -88,3 +88,29 @@ pub(crate) fn pairs(index: &ArchivedIndex, extent: Extent) -> Result<Vec<Pair>, 
     }
     Ok(pairs)
 }
+
+/// The slots that a page gives for one key. What stands behind them is not looked at: whoever asks for an id compares it.
+pub(crate) fn slots_of(index: &ArchivedIndex, extent: Extent, wanted: u32) -> Result<Vec<Slot>, What> {
+    let (mut keys, mut slots) = (Varints(&index.keys), Varints(&index.slots));
+    let (mut key, mut before, mut found) = (extent.range.first, 0, Vec::<Slot>::new());
+    while !keys.0.is_empty() {
+        key = key.checked_add(keys.next_u32()?).ok_or("it holds other keys than the directory says")?;
+        if key > wanted {
+            break;
+        }
+        if key < wanted {
+            before += 1;
+            continue;
+        }
+        if found.is_empty() {
+            slots.pass(before)?;
+        }
+        let slot = slots.next_u32()?;
+        let slot = match found.last() {
+            Some(last) => last.0.checked_add(slot).filter(|_| slot > 0).ok_or("its slots do not ascend")?,
+            None => slot,
+        };
+        found.push(Slot(slot));
+    }
+    Ok(found)
+}

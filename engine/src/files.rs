@@ -540,10 +540,14 @@ impl Files {
             return false;
         }
         let Some(last) = log.segments().last() else { return false };
+        // Behind what is sealed nothing is ever written.
+        if last.sealed.is_some() {
+            return true;
+        }
         // A frame begins with its magic. Where none is, none was written since.
         let mut begin = [0; 4];
         let read = read_up_to(&*self.storage, &last.file().to_string(), ending.offset, &mut begin);
-        last.sealed.is_some() || read.is_ok_and(|_| begin == [0; 4])
+        read.is_ok_and(|_| begin == [0; 4])
     }
 
     /// The state at the end of the log, from one before it.

@@ -527,7 +527,11 @@ impl History {
         if let Some(view) = self.kept_view(&at)? {
             return Ok(view);
         }
-        let head = self.fresh_head()?;
+        let head = match &at {
+            // What was appended since the head was looked at last does not change what lies before it.
+            At::Number(seq) if *seq < self.last_head().id.seq() => self.last_head(),
+            _ => self.fresh_head()?,
+        };
         let asked = match at {
             At::Head => head.id.seq(),
             At::Number(seq) if seq <= head.id.seq() => {

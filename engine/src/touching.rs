@@ -17,7 +17,7 @@ pub(crate) struct Touching {
     first: Seq,
     last: Seq,
     newest_first: bool,
-    alive: Option<(Slot, Read)>,
+    alive: Option<Read>,
     /// Of each slot, once they are known, the next entry and those behind it.
     merged: Option<Vec<(Seq, Read)>>,
 }
@@ -32,18 +32,17 @@ impl Touching {
         back_from: Option<Option<Slot>>,
     ) -> Self {
         let (index, after) = (Arc::clone(index), first.previous().unwrap_or_default());
-        let alive = back_from
-            .flatten()
-            .map(|slot| (slot, Touches::new(Arc::clone(&index), slot, (after, last), true)));
+        let alive = back_from.flatten();
+        let alive = alive.map(|slot| Touches::new(Arc::clone(&index), slot, (after, last), true));
         let newest_first = back_from.is_some();
         Self { index, id: id.to_owned(), first, last, newest_first, alive, merged: None }
     }
 
     fn try_next(&mut self) -> Result<Option<Seq>, LogError> {
-        if let Some((slot, alive)) = &mut self.alive {
+        if let Some(alive) = &mut self.alive {
             // While it is neither added nor removed, the one that was touched was there before and after.
             if let Some(seq) = alive.next().transpose()?
-                && !self.index.comes_or_goes(seq, *slot)?
+                && !alive.came_or_went()
             {
                 self.last = seq.previous().unwrap_or_default();
                 return Ok(Some(seq));

@@ -268,18 +268,6 @@ impl LogIndex {
         }
     }
 
-    /// Whether an entry adds or removes the component in a slot. Reads its block.
-    ///
-    /// # Errors
-    /// [`LogError`].
-    pub fn comes_or_goes(&self, seq: Seq, slot: Slot) -> Result<bool, LogError> {
-        let Some(segment) = self.segment_of(seq) else { return Ok(false) };
-        segment.with_effects(seq, |effects| {
-            let mut of_slot = effects.iter().filter(|effect| effect.slot == slot);
-            Ok(of_slot.any(|effect| matches!(effect.act, Act::Add(_) | Act::Remove)))
-        })
-    }
-
     /// Whether an entry gives components values, and nothing else. Reads its block.
     ///
     /// # Errors
@@ -522,7 +510,8 @@ pub struct Touches<I> {
     back: bool,
     segments: std::ops::Range<usize>,
     blocks: VecDeque<(usize, u32)>,
-    entries: VecDeque<Seq>,
+    entries: VecDeque<(Seq, bool)>,
+    came_or_went: bool,
 }
 
 impl<I: Deref<Target = LogIndex>> Touches<I> {
@@ -533,14 +522,21 @@ impl<I: Deref<Target = LogIndex>> Touches<I> {
         let begin = segments.partition_point(|segment| segment.header().last_seq <= between.0);
         let end = segments.partition_point(|segment| segment.header().segment.first_seq <= between.1);
         let (segments, blocks, entries) = (begin..end.max(begin), VecDeque::new(), VecDeque::new());
-        Self { index, slot, between, back, segments, blocks, entries }
+        Self { index, slot, between, back, segments, blocks, entries, came_or_went: false }
+    }
+
+    /// Whether the entry that came last adds or removes the component in the slot.
+    #[must_use]
+    pub fn came_or_went(&self) -> bool {
+        self.came_or_went
     }
 
     fn try_next(&mut self) -> Result<Option<Seq>, LogError> {
         loop {
             let entry = if self.back { self.entries.pop_back() } else { self.entries.pop_front() };
-            if entry.is_some() {
-                return Ok(entry);
+            if let Some((seq, came_or_went)) = entry {
+                self.came_or_went = came_or_went;
+                return Ok(Some(seq));
             }
             let block = if self.back { self.blocks.pop_back() } else { self.blocks.pop_front() };
             if let Some((at, block)) = block {

@@ -36,6 +36,10 @@ fn entries() -> Vec<(Arc<Author>, Body)> {
 
 /// A closed history of one raw segment.
 fn raw() -> Files {
+    raw_of(entries())
+}
+
+fn raw_of(entries: Vec<(Arc<Author>, Body)>) -> Files {
     let mut state = State::start(HISTORY);
     let header = SegmentHeader {
         history: HISTORY,
@@ -53,7 +57,7 @@ fn raw() -> Files {
         encode_frame(frame, (kind, count, first), synced, &state.chain, &header, bytes.len() as u64);
         bytes.append(frame);
     };
-    for (author, body) in entries() {
+    for (author, body) in entries {
         let time = Timestamp { millis: 1_795_000_000_000 + state.seq.0 as i64 * 977, zone_minutes: 60 };
         let intent = if matches!(body, Body::Mark(_)) { Intent::Mark } else { Intent::Edit };
         let mut header = Header::new(author, intent, time);
@@ -113,6 +117,110 @@ fn ask(files: &Files) {
     let _ = (index.touched(Seq(3), Seq(40)), index.touched(Seq(0), Seq(1_000)), index.stacks());
     let _ = (index.slots_of("pump-1").count(), index.slots_of("nobody").count());
     let _ = read(files);
+}
+
+/// Changes of every kind to sixty components, one or more at a time, and marks between them: several points in a block.
+fn many_entries() -> Vec<(Arc<Author>, Body)> {
+    let alice = Arc::new(Author::user("alice"));
+    let mut numbers = (0..).scan(7_u64, |last, _| {
+        *last = last.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        Some((*last >> 33) as usize)
+    });
+    let mut chance = |below: usize| numbers.next().unwrap() % below;
+    let (mut alive, mut entries) = (Vec::<String>::new(), Vec::new());
+    for at in 0..900 {
+        if at % 97 == 5 {
+            entries.push((
+                Arc::clone(&alice),
+                Body::Mark(Mark::Label { name: "so far".into(), version: Seq(2) }),
+            ));
+            continue;
+        }
+        let count = if at % 50 == 0 { 12 } else { 1 + chance(2) };
+        let operations = (0..count).map(|of| match chance(10) {
+            0 | 1 if alive.len() < 60 => {
+                alive.push(format!("part-{at}-{of}"));
+                Operation::add(
+                    Component::new(alive.last().unwrap().as_str(), "part").field("rate", i64::from(at)),
+                )
+            }
+            2 if alive.len() > 5 => Operation::remove(alive.swap_remove(chance(alive.len()))),
+            _ if alive.is_empty() => {
+                alive.push(format!("part-{at}-{of}"));
+                Operation::add(Component::new(alive.last().unwrap().as_str(), "part"))
+            }
+            3 => {
+                Operation::set(alive[chance(alive.len())].as_str(), "note", "a text that is longer than most")
+            }
+            _ => Operation::set(alive[chance(alive.len())].as_str(), "rate", chance(5_000) as i64),
+        });
+        let operations = operations.collect();
+        entries.push((Arc::clone(&alice), Body::Change(operations)));
+    }
+    entries
+}
+
+/// Of a block only the columns are inflated that an answer takes, and only the entries behind a point are looked at.
+#[test]
+fn single_entries_and_what_touched_a_slot_are_what_reading_everything_says() {
+    let raw = raw_of(many_entries());
+    let mut replay = Replay::from_the_start(&open(&raw).unwrap());
+    let (mut entries, mut touched, mut flows) = (Vec::new(), Vec::new(), vec![replay.state().flow.clone()]);
+    while let Some(entry) = replay.next_entry().unwrap() {
+        let (before, after) = (flows.last().unwrap(), replay.state().flow.clone());
+        let mut slots = std::collections::BTreeSet::new();
+        let mut flow = before.clone();
+        if let Body::Change(operations) = &entry.body {
+            for operation in operations {
+                slots.extend(flow.slot(operation.id()));
+                flow.apply(operation).unwrap();
+                slots.extend(flow.slot(operation.id()));
+            }
+        }
+        entries.push(entry);
+        touched.push(slots);
+        flows.push(after);
+    }
+    let slots = flows.last().unwrap().next_slot().0;
+    assert!(slots > 100, "{slots}");
+    for sealing in [Sealing::default(), Sealing::default().block_bytes(5_000), Sealing::default().level(None)]
+    {
+        let mut files = raw.clone();
+        let bytes = seal(&open(&raw).unwrap(), 0, &sealing, &mut || {}).unwrap();
+        files.remove(&FileName::RawSegment(1).to_string());
+        files.insert(NAME.to_owned(), bytes);
+        for at in (0..entries.len()).step_by(7).chain(120..140).chain(890..900) {
+            // Nothing is known from before: another log, another index.
+            let index = LogIndex::of(&open(&files).unwrap()).unwrap();
+            let (entry, next) = index.entry_and_slot(entries[at].seq).unwrap().unwrap();
+            assert_eq!((&entry, next), (&entries[at], flows[at].next_slot()), "{at}");
+            let place = index.place(entry.seq).unwrap().unwrap();
+            assert_eq!(place.1, entry.header.log_time, "{at}");
+            for slot in &touched[at] {
+                let before = flows[at].component_in(*slot).cloned();
+                let after = LogIndex::of(&open(&files).unwrap()).unwrap().follow(entry.seq, *slot, before);
+                assert_eq!(after.unwrap().as_ref(), flows[at + 1].component_in(*slot), "{at}, {slot:?}");
+            }
+        }
+        let log = open(&files).unwrap();
+        for slot in (0..slots + 2).map(flow_history_flow::Slot) {
+            let of_slot = entries.iter().zip(&touched).filter(|(_, slots)| slots.contains(&slot));
+            let expected: Vec<Seq> = of_slot.map(|(entry, _)| entry.seq).collect();
+            let index = LogIndex::of(&log).unwrap();
+            let mut found = index.touches_back(slot, Seq(0), Seq(u64::MAX));
+            for seq in expected.iter().rev() {
+                assert_eq!(found.next().unwrap().unwrap(), *seq, "{slot:?}");
+                let [before, after] = [seq.0 - 1, seq.0].map(|at| flows[at as usize].component_in(slot));
+                // One that came and went in the same entry was there neither before nor after.
+                let expected = before.is_some() != after.is_some() || before.is_none();
+                assert_eq!(found.came_or_went(), expected, "{slot:?}, {seq:?}");
+            }
+            assert!(found.next().is_none(), "{slot:?}");
+            assert!(index.touches(slot, Seq(0), Seq(u64::MAX)).map(Result::unwrap).eq(expected.clone()));
+            let later = index.touches(slot, Seq(300), Seq(700)).map(Result::unwrap);
+            assert!(later.eq(expected.into_iter().filter(|seq| (301..=700).contains(&seq.0))), "{slot:?}");
+        }
+    }
 }
 
 #[test]

@@ -15,10 +15,12 @@ use std::borrow::Cow;
 
 use flow_history_flow::Slot;
 
-use super::column::{Deflate, Inflate, Integers, put_integers, put_texts, read_texts};
+use super::column::{Deflate, Inflate, Integers, put_integers, put_texts};
 use super::grammar::{self, HEADS, Ints, Passage, Texts, Units};
+use super::heads::{Heads, Touched};
 use super::integer::{Broken, Reader, put_integer};
 use super::parts::Parts;
+use super::stored::Stored;
 use crate::effects::{Act, Allowance, Effect, Effects};
 use crate::{CHAIN_EVERY, Chain, Seq};
 
@@ -163,155 +165,34 @@ pub(crate) struct BlockStart {
     pub(crate) next_slot: u32,
 }
 
-/// The heads of a block: when its entries were made and which slots they touched.
-pub(crate) struct Heads {
-    pub(crate) start: BlockStart,
-    ints: Vec<Integers>,
-}
-
-/// A place in a block from which on entries can be read without those before.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Point {
-    /// The chain before the entry there.
-    chain: Chain,
-    /// How much of each column the entries before it take.
-    used: Vec<usize>,
-}
-
 /// A block that can give its entries back.
 pub(crate) struct Block {
     pub(crate) heads: Heads,
-    texts: Vec<Vec<u8>>,
-    points: Vec<Point>,
+    points: Points,
 }
 
-impl Heads {
-    pub(crate) fn read(start: BlockStart, part: &[u8], inflate: &mut Inflate) -> Result<Self, Broken> {
-        let mut reader = Reader(part);
-        let ints = (0..HEADS).map(|_| Integers::read(&mut reader, inflate)).collect::<Result<Vec<_>, _>>()?;
-        reader.end()?;
-        let heads = Self { start, ints };
-        let of_each = [Ints::Extras, Ints::Elapsed, Ints::Author, Ints::Intent, Ints::Body];
-        if of_each.iter().any(|column| heads.len(*column) != start.entries as usize) {
-            return Err(Broken("a column is not of all entries"));
-        }
-        Ok(heads)
+/// The places in a block from which on entries can be read without those before.
+struct Points {
+    /// The chain before the entry at each.
+    chains: Vec<Chain>,
+    /// How much of each column the entries before each take, one point after the other.
+    used: Vec<usize>,
+}
+
+const COLUMNS: usize = Ints::COUNT + Texts::COUNT;
+
+impl Points {
+    /// What entries before a point take of each column, integers first, and its chain. Before the first point there is none.
+    fn get(&self, point: usize) -> Option<(Chain, &[usize])> {
+        let at = point.checked_sub(1)?;
+        Some((*self.chains.get(at)?, self.used.get(at * COLUMNS..(at + 1) * COLUMNS)?))
     }
 
-    #[inline]
-    fn get(&self, column: Ints, at: usize) -> Option<u64> {
-        self.ints.get(column as usize).and_then(|ints| ints.get(at))
-    }
-
-    fn len(&self, column: Ints) -> usize {
-        self.ints.get(column as usize).map_or(0, Integers::len)
-    }
-
-    /// About the bytes that they take in memory.
-    pub(crate) fn bytes(&self) -> usize {
-        self.ints.iter().map(Integers::bytes).sum()
-    }
-
-    /// The log time before an entry, by its place in the block.
-    pub(crate) fn log_time_before(&self, at: usize) -> i64 {
-        (0..at)
-            .map_while(|at| self.get(Ints::Elapsed, at))
-            .fold(self.start.log_time, i64::saturating_add_unsigned)
-    }
-
-    /// How many entries of the block are not later than this.
-    pub(crate) fn not_later(&self, millis: i64) -> usize {
-        let mut log_time = self.start.log_time;
-        (0..self.start.entries as usize)
-            .map_while(|at| self.get(Ints::Elapsed, at))
-            .take_while(|elapsed| {
-                log_time = log_time.saturating_add_unsigned(*elapsed);
-                log_time <= millis
-            })
-            .count()
-    }
-
-    /// Calls for each operation with the place of its entry, its slot, and whether it took a new one; in order, until the
-    /// call says no. Also returns the slot that the next add would take there.
-    pub(crate) fn touches(&self, mut each: impl FnMut(usize, u32, bool) -> bool) -> Result<u32, Broken> {
-        let early = || Broken("a column ends early");
-        let narrow = |value: u64| u32::try_from(value).map_err(|_| Broken("a slot is out of bounds"));
-        let mut next_slot = self.start.next_slot;
-        let (mut changes, mut operations, mut slots, mut adds) = (0, 0, 0, 0);
-        let operations_max = usize::try_from(self.start.bytes).unwrap_or(usize::MAX);
-        for at in 0..self.start.entries as usize {
-            if self.get(Ints::Body, at).ok_or_else(early)? != 0 {
-                continue;
-            }
-            let count = self.get(Ints::Operations, changes).ok_or_else(early)?;
-            changes += 1;
-            for _ in 0..count {
-                let kind = self.get(Ints::Operation, operations).ok_or_else(early)?;
-                operations += 1;
-                if operations > operations_max {
-                    return Err(Broken("it holds more operations than bytes"));
-                }
-                let (slot, is_new) = if kind == 0 {
-                    let again = self.get(Ints::Again, adds).ok_or_else(early)?;
-                    adds += 1;
-                    match again.checked_sub(1) {
-                        Some(slot) => (narrow(slot)?, false),
-                        None => {
-                            next_slot = next_slot.checked_add(1).ok_or(Broken("a slot is out of bounds"))?;
-                            (next_slot - 1, true)
-                        }
-                    }
-                } else {
-                    let slot = self.get(Ints::Slot, slots).ok_or_else(early)?;
-                    slots += 1;
-                    (narrow(slot)?, false)
-                };
-                if !each(at, slot, is_new) {
-                    return Ok(next_slot - u32::from(is_new));
-                }
-            }
-        }
-        Ok(next_slot)
-    }
-
-    /// The slots that the next add takes before each of these entries, by their places in the block.
-    fn next_slots(&self, range: std::ops::Range<usize>) -> Result<Vec<u32>, Broken> {
-        let mut next_slots = Vec::with_capacity(range.len());
-        let mut next_slot = self.start.next_slot;
-        self.touches(|at, slot, is_new| {
-            // Between those with operations there may be some with none.
-            while range.start + next_slots.len() < range.end.min(at + 1) {
-                next_slots.push(next_slot);
-            }
-            if is_new {
-                next_slot = slot + 1;
-            }
-            at < range.end
-        })?;
-        next_slots.resize(range.len(), next_slot);
-        Ok(next_slots)
-    }
-
-    /// The slots that adds of the block took, in order, each with whether it is a new one.
-    pub(crate) fn added(&self) -> Result<Vec<(u32, bool)>, Broken> {
-        let mut added = Vec::new();
-        let mut next_slot = self.start.next_slot;
-        let agains = (0..self.len(Ints::Again)).map_while(|at| self.get(Ints::Again, at));
-        for again in agains {
-            match again.checked_sub(1) {
-                Some(slot) => {
-                    added.push((u32::try_from(slot).map_err(|_| Broken("a slot is out of bounds"))?, false));
-                }
-                None => {
-                    added.push((next_slot, true));
-                    next_slot = next_slot.checked_add(1).ok_or(Broken("a slot is out of bounds"))?;
-                }
-            }
-            if added.len() as u64 > self.start.bytes {
-                return Err(Broken("it adds more than a block can hold"));
-            }
-        }
-        Ok(added)
+    /// The last point behind so much of a column.
+    fn behind(&self, column: usize, used: usize) -> usize {
+        let points = 0..self.chains.len();
+        let behind = points.map_while(|at| self.used.get(at * COLUMNS + column));
+        behind.take_while(|before| **before <= used).count()
     }
 }
 
@@ -322,11 +203,6 @@ pub(crate) struct Ids<'b> {
 }
 
 impl Ids<'_> {
-    pub(crate) fn read(part: &[u8], inflate: &mut Inflate) -> Result<Self, Broken> {
-        let (bytes, texts) = read_ids(part, inflate)?;
-        Ok(Self { bytes: Cow::Owned(bytes), texts: Cow::Owned(texts) })
-    }
-
     pub(crate) fn into_owned(self) -> Ids<'static> {
         Ids { bytes: Cow::Owned(self.bytes.into_owned()), texts: Cow::Owned(self.texts.into_owned()) }
     }
@@ -342,68 +218,76 @@ impl Ids<'_> {
     }
 }
 
-fn read_ids(part: &[u8], inflate: &mut Inflate) -> Result<(Integers, Vec<u8>), Broken> {
-    let mut reader = Reader(part);
-    let read = (Integers::read(&mut reader, inflate)?, read_texts(&mut reader, inflate)?);
-    reader.end()?;
-    Ok(read)
+impl Heads {
+    /// The ids that its adds spell out.
+    pub(crate) fn ids(&self) -> Result<Ids<'_>, Broken> {
+        let (bytes, texts) = (self.columns.ints(Ints::IdBytes)?, self.columns.texts(Texts::Id)?);
+        Ok(Ids { bytes: Cow::Borrowed(bytes), texts: Cow::Borrowed(texts) })
+    }
 }
 
 impl Block {
-    /// Reads a block from its parts, whose checksums match.
-    pub(crate) fn read(start: BlockStart, parts: [&[u8]; PARTS]) -> Result<Self, Broken> {
-        let [chains, heads, ids, bodies] = parts;
-        let mut inflate = Inflate::new();
-        let points = read_points(&start, chains, &mut inflate)?;
+    /// Reads a block from its parts, whose checksums match, one behind the other.
+    pub(crate) fn read(start: BlockStart, bytes: Vec<u8>, parts: [usize; PARTS]) -> Result<Self, Broken> {
+        let [points_bytes, of_columns @ ..] = &parts;
+        let early = Broken("it ends early");
+        let (points, columns) = bytes.split_at_checked(*points_bytes).ok_or(early)?;
+        let points = read_points(&start, points)?;
         match start.codec {
             CODEC_COLUMNS => {
-                let mut heads = Heads::read(start, heads, &mut inflate)?;
-                let (id_bytes, id_texts) = read_ids(ids, &mut inflate)?;
-                heads.ints.push(id_bytes);
-                let mut reader = Reader(bodies);
-                for _ in HEADS + 1..Ints::COUNT {
-                    heads.ints.push(Integers::read(&mut reader, &mut inflate)?);
-                }
-                let mut texts = vec![id_texts];
-                for _ in 1..Texts::COUNT {
-                    texts.push(read_texts(&mut reader, &mut inflate)?);
-                }
-                reader.end()?;
-                Ok(Self { heads, texts, points })
+                let columns = Stored::read(bytes, *points_bytes, of_columns)?;
+                Ok(Self { heads: Heads::new(start, columns)?, points })
             }
             CODEC_PLAIN => {
-                let (mut columns, mut units) = (Columns::new(), Units::default());
-                let mut reader = Reader(bodies);
+                let (mut all, mut units) = (Columns::new(), Units::default());
+                let mut reader = Reader(columns);
                 for at in 0..u64::from(start.entries) {
                     if at.is_multiple_of(CHAIN_EVERY as u64) {
                         units = Units::default();
                     }
                     let length = u32::from_le_bytes(reader.fixed()?);
-                    columns.shred(reader.take(length as usize)?, &mut units, start.first_seq.0 + at)?;
+                    all.shred(reader.take(length as usize)?, &mut units, start.first_seq.0 + at)?;
                 }
                 reader.end()?;
-                let [heads, ids, bodies] = columns.parts(&mut Deflate::new(None));
+                let parts = all.parts(&mut Deflate::new(None));
+                let columns = Stored::read(parts.concat(), 0, &parts.each_ref().map(Vec::len))?;
                 let start = BlockStart { codec: CODEC_COLUMNS, ..start };
-                Self::read(start, [chains, &heads, &ids, &bodies])
+                Ok(Self { heads: Heads::new(start, columns)?, points })
             }
             _ => Err(Broken("a block is of no known codec")),
         }
     }
 
-    /// The ids that its adds spell out.
-    pub(crate) fn ids(&self) -> Ids<'_> {
-        let bytes = match self.heads.ints.get(Ints::IdBytes as usize) {
-            Some(bytes) => Cow::Borrowed(bytes),
-            None => Cow::Owned(Integers::default()),
+    /// The entries that touched a slot, by their places in the block, each with whether it added or removed what is in it.
+    pub(crate) fn touches_of(&self, slot: u32) -> Result<Vec<(usize, bool)>, Broken> {
+        let (slots, adds) = self.heads.places_of(slot)?;
+        let of = |column: Ints, places: Vec<usize>| {
+            places.into_iter().map(move |place| self.points.behind(column as usize, place))
         };
-        Ids { bytes, texts: Cow::Borrowed(self.texts.first().map_or(&[], Vec::as_slice)) }
+        let mut points: Vec<usize> = of(Ints::Slot, slots).chain(of(Ints::Again, adds)).collect();
+        points.sort_unstable();
+        points.dedup();
+        let mut entries: Vec<(usize, bool)> = Vec::new();
+        for point in points {
+            let from = self.touched_before(point)?;
+            self.heads.touches_from(from, (point + 1) * CHAIN_EVERY, |touch| {
+                if touch.slot == slot {
+                    match entries.last_mut().filter(|(at, _)| *at == touch.at) {
+                        Some((_, comes_or_goes)) => *comes_or_goes |= touch.comes_or_goes,
+                        None => entries.push((touch.at, touch.comes_or_goes)),
+                    }
+                }
+                true
+            })?;
+        }
+        Ok(entries)
     }
 
     /// The last place at or before this where the chain is kept, and the chain before the entry there.
     pub(crate) fn point(&self, at: usize) -> (usize, Chain) {
         let point = at / CHAIN_EVERY;
-        match point.checked_sub(1).and_then(|before| self.points.get(before)) {
-            Some(kept) => (point * CHAIN_EVERY, kept.chain),
+        match self.points.get(point) {
+            Some((chain, _)) => (point * CHAIN_EVERY, chain),
             None => (0, self.heads.start.chain),
         }
     }
@@ -419,8 +303,8 @@ impl Block {
         for at in range {
             if at.is_multiple_of(CHAIN_EVERY) && at > 0 {
                 units = Units::default();
-                let kept = self.points.get(at / CHAIN_EVERY - 1);
-                if kept.is_some_and(|kept| !kept.used.iter().eq(join.ints.iter().chain(&join.texts))) {
+                let kept = self.points.get(at / CHAIN_EVERY);
+                if kept.is_some_and(|(_, used)| !used.iter().eq(join.ints.iter().chain(&join.texts))) {
                     return Err(Broken("a point is not where its entry begins"));
                 }
             }
@@ -434,11 +318,7 @@ impl Block {
             }
         }
         if whole {
-            let used = |(column, used): (&Integers, &usize)| column.len() == *used;
-            let texts_used = |(column, used): (&Vec<u8>, &usize)| column.len() == *used;
-            if !self.heads.ints.iter().zip(&join.ints).all(used)
-                || !self.texts.iter().zip(&join.texts).all(texts_used)
-            {
+            if !self.heads.columns.lengths().eq(join.ints.iter().chain(&join.texts).copied()) {
                 return Err(Broken("a column holds more than the entries take"));
             }
             if join.out.len() != join.max {
@@ -452,7 +332,8 @@ impl Block {
     fn join_from(&self, at: usize) -> Result<(BlockParts<'_>, Units), Broken> {
         let max = usize::try_from(self.heads.start.bytes).unwrap_or(usize::MAX);
         let mut join = Join {
-            block: self,
+            columns: &self.heads.columns,
+            open: [None; Ints::COUNT],
             ints: [0; Ints::COUNT],
             texts: [0; Texts::COUNT],
             out: Vec::new(),
@@ -461,10 +342,9 @@ impl Block {
         };
         // What lies before the last point is not looked at; what foretells begins anew at each.
         let (mut units, point) = (Units::default(), at / CHAIN_EVERY);
-        let kept = point.checked_sub(1).and_then(|before| self.points.get(before));
-        let begin = kept.map_or(0, |kept| {
+        let begin = self.points.get(point).map_or(0, |(_, kept)| {
             let used = join.ints.iter_mut().chain(&mut join.texts);
-            used.zip(&kept.used).for_each(|(cursor, used)| *cursor = *used);
+            used.zip(kept).for_each(|(cursor, used)| *cursor = *used);
             point * CHAIN_EVERY
         });
         let mut parts = BlockParts(join);
@@ -481,11 +361,18 @@ impl Block {
 
     /// What an entry does.
     pub(crate) fn effects(&self, at: usize) -> Result<Vec<Effect<'_>>, Broken> {
+<<<<<<< HEAD
         let mut effects = Effects::new(Slot(0), 0, &Allowance::default());
         effects.read(&mut self.parts_from(at)?, self.heads.start.first_seq.0 + at as u64)?;
+=======
+        let mut effects = Effects::new(Slot(0), 0);
+        let mut parts = self.parts_from(at)?;
+        let adds = parts.0.ints.get(Ints::Again as usize).copied().unwrap_or_default();
+        effects.read(&mut parts, self.heads.start.first_seq.0 + at as u64)?;
+>>>>>>> 64b6549cad4e4761bdfedf4f0e9f818da9a17ae7
         if effects.next_slot > 0 {
             // Slots that are given out are counted from the one that is next before the entry.
-            let next = self.heads.next_slots(at..at + 1)?.first().copied().unwrap_or_default();
+            let next = self.heads.next_slot_after(adds)?;
             for effect in &mut effects.row {
                 if matches!(&effect.act, Act::Add(adding) if !adding.again) {
                     let slot = effect.slot.0.checked_add(next);
@@ -496,15 +383,49 @@ impl Block {
         Ok(effects.row)
     }
 
+    /// Where in the columns that say what was touched a point is.
+    fn touched_before(&self, point: usize) -> Result<Touched, Broken> {
+        let Some((_, used)) = self.points.get(point) else { return Ok(self.heads.begin()) };
+        let used = |column: Ints| used.get(column as usize).copied().unwrap_or_default();
+        let adds = used(Ints::Again);
+        Ok(Touched {
+            at: point * CHAIN_EVERY,
+            changes: used(Ints::Operations),
+            operations: used(Ints::Operation),
+            slots: used(Ints::Slot),
+            adds,
+            next_slot: self.heads.next_slot_after(adds)?,
+        })
+    }
+
+    /// The slots that the next add takes before each of these entries, of which the first stands at a point.
+    fn next_slots(&self, range: std::ops::Range<usize>) -> Result<Vec<u32>, Broken> {
+        let from = self.touched_before(range.start / CHAIN_EVERY)?;
+        let mut next_slots = Vec::with_capacity(range.len());
+        let mut next_slot = from.next_slot;
+        self.heads.touches_from(from, range.end, |touch| {
+            // Between those with operations there may be some with none.
+            while range.start + next_slots.len() < range.end.min(touch.at + 1) {
+                next_slots.push(next_slot);
+            }
+            if touch.is_new {
+                next_slot = touch.slot + 1;
+            }
+            true
+        })?;
+        next_slots.resize(range.len(), next_slot);
+        Ok(next_slots)
+    }
+
     /// The entries from the last point at or before a place to that place, to the next point, or to another place between.
     pub(crate) fn run(&self, at: usize, to: usize) -> Result<Run, Broken> {
         let (first, mut chain) = self.point(at);
         let end = to.min(first + CHAIN_EVERY).min(self.heads.start.entries as usize).max(at + 1);
         let payload = self.payload(first..end)?;
-        let next_slots = self.heads.next_slots(first..end)?;
-        let mut log_time = self.heads.log_time_before(first);
+        let elapsed = self.heads.columns.ints(Ints::Elapsed)?;
+        let mut log_time = self.heads.log_time_before(first)?;
         let (mut entries, mut reader) = (Vec::with_capacity(end - first), Reader(&payload));
-        for (at, next_slot) in (first..end).zip(next_slots) {
+        for (at, next_slot) in (first..end).zip(self.next_slots(first..end)?) {
             let length = u32::from_le_bytes(reader.fixed()?);
             chain = chain.after(reader.take(length as usize)?);
             entries.push(InRun {
@@ -513,18 +434,14 @@ impl Block {
                 log_time_before: log_time,
                 next_slot,
             });
-            let elapsed = self.heads.get(Ints::Elapsed, at).unwrap_or_default();
-            log_time = log_time.saturating_add_unsigned(elapsed);
+            log_time = log_time.saturating_add_unsigned(elapsed.get(at).unwrap_or_default());
         }
         Ok(Run { first, payload, entries })
     }
 
     /// About the bytes that it takes in memory.
     pub(crate) fn bytes(&self) -> usize {
-        let columns = Ints::COUNT + Texts::COUNT;
-        self.heads.bytes()
-            + self.texts.iter().map(Vec::len).sum::<usize>()
-            + self.points.len() * (size_of::<Point>() + columns * size_of::<usize>())
+        self.heads.columns.most_bytes() + size_of_val(&*self.points.used) + size_of_val(&*self.points.chains)
     }
 }
 
@@ -588,32 +505,34 @@ pub(crate) fn put_points(chains: &[Chain], lengths: &[Vec<usize>], deflate: &mut
     part
 }
 
-fn read_points(start: &BlockStart, part: &[u8], inflate: &mut Inflate) -> Result<Vec<Point>, Broken> {
+fn read_points(start: &BlockStart, part: &[u8]) -> Result<Points, Broken> {
     let wrong = Broken("there are not as many chain values as there must be");
     let count = (start.entries as usize).saturating_sub(1) / CHAIN_EVERY;
     let mut reader = Reader(part);
-    let mut points = Vec::new();
-    for _ in 0..count {
-        points.push(Point { chain: Chain(reader.fixed()?), used: Vec::new() });
-    }
-    let used = Integers::read(&mut reader, inflate)?;
+    let chains = (0..count).map(|_| reader.fixed().map(Chain)).collect::<Result<Vec<_>, _>>()?;
+    let more = Integers::read(&mut reader, &mut Inflate::new())?;
     reader.end()?;
-    if used.len() != count * (Ints::COUNT + Texts::COUNT) {
+    if more.len() != count * COLUMNS {
         return Err(wrong);
     }
-    for column in 0..Ints::COUNT + Texts::COUNT {
+    let mut used = vec![0; count * COLUMNS];
+    for column in 0..COLUMNS {
         let mut before = 0_usize;
-        for (at, point) in points.iter_mut().enumerate() {
-            let more = used.get(column * count + at).and_then(|more| usize::try_from(more).ok());
+        for point in 0..count {
+            let more = more.get(column * count + point).and_then(|more| usize::try_from(more).ok());
             before = before.checked_add(more.ok_or(wrong)?).ok_or(wrong)?;
-            point.used.push(before);
+            if let Some(used) = used.get_mut(point * COLUMNS + column) {
+                *used = before;
+            }
         }
     }
-    Ok(points)
+    Ok(Points { chains, used })
 }
 
 struct Join<'c> {
-    block: &'c Block,
+    columns: &'c Stored,
+    /// The columns that something was taken from.
+    open: [Option<&'c Integers>; Ints::COUNT],
     ints: [usize; Ints::COUNT],
     texts: [usize; Texts::COUNT],
     out: Vec<u8>,
@@ -626,8 +545,14 @@ impl<'c> Join<'c> {
     #[inline]
     fn next(&mut self, column: Ints) -> Result<u64, Broken> {
         self.steps = self.steps.checked_sub(1).ok_or(Broken("the entries are longer than the block says"))?;
-        let cursor = self.ints.get_mut(column as usize).ok_or(Broken("a column ends early"))?;
-        let value = self.block.heads.get(column, *cursor).ok_or(Broken("a column ends early"))?;
+        let early = Broken("a column ends early");
+        let open = self.open.get_mut(column as usize).ok_or(early)?;
+        let ints = match open {
+            Some(ints) => ints,
+            None => *open.insert(self.columns.ints(column)?),
+        };
+        let cursor = self.ints.get_mut(column as usize).ok_or(early)?;
+        let value = ints.get(*cursor).ok_or(early)?;
         *cursor += 1;
         Ok(value)
     }
@@ -638,14 +563,23 @@ impl<'c> Join<'c> {
     }
 
     #[inline]
-    fn skip(&mut self, count: usize, column: Texts) -> Result<&'c [u8], Broken> {
+    fn take(&mut self, count: usize, column: Texts) -> Result<&'c [u8], Broken> {
         let early = Broken("a column ends early");
         let cursor = self.texts.get_mut(column as usize).ok_or(early)?;
         let end = cursor.checked_add(count).ok_or(early)?;
-        let text =
-            self.block.texts.get(column as usize).and_then(|text| text.get(*cursor..end)).ok_or(early)?;
+        let text = self.columns.texts(column)?.get(*cursor..end).ok_or(early)?;
         *cursor = end;
         Ok(text)
+    }
+
+    /// As [`Join::take`], of what nobody asks for.
+    #[inline]
+    fn pass(&mut self, count: usize, column: Texts) -> Result<(), Broken> {
+        let early = Broken("a column ends early");
+        let cursor = self.texts.get_mut(column as usize).ok_or(early)?;
+        let end = cursor.checked_add(count).filter(|end| *end <= self.columns.texts_len(column));
+        *cursor = end.ok_or(early)?;
+        Ok(())
     }
 
     #[inline]
@@ -696,12 +630,7 @@ impl Passage for Join<'_> {
 
     #[inline]
     fn fixed(&mut self, count: usize, column: Texts) -> Result<(), Broken> {
-        let early = Broken("a column ends early");
-        let cursor = self.texts.get_mut(column as usize).ok_or(early)?;
-        let end = cursor.checked_add(count).ok_or(early)?;
-        let text =
-            self.block.texts.get(column as usize).and_then(|text| text.get(*cursor..end)).ok_or(early)?;
-        *cursor = end;
+        let text = self.take(count, column)?;
         if text.len() > self.max.saturating_sub(self.out.len()) {
             return Err(Broken("the entries are longer than the block says"));
         }
@@ -737,12 +666,13 @@ impl Passage for BlockParts<'_> {
 
     #[inline]
     fn text(&mut self, bytes: Ints, column: Texts) -> Result<(), Broken> {
-        self.take_text(bytes, column).map(drop)
+        let length = self.0.next(bytes)?;
+        self.0.pass(usize::try_from(length).map_err(|_| Broken("a text is too long"))?, column)
     }
 
     #[inline]
     fn fixed(&mut self, count: usize, column: Texts) -> Result<(), Broken> {
-        self.0.skip(count, column).map(drop)
+        self.0.pass(count, column)
     }
 }
 
@@ -755,6 +685,6 @@ impl<'b> Parts<'b> for BlockParts<'b> {
 
     #[inline]
     fn take(&mut self, count: usize, column: Texts) -> Result<&'b [u8], Broken> {
-        self.0.skip(count, column)
+        self.0.take(count, column)
     }
 }

@@ -63,17 +63,22 @@ impl Inflate {
         Self { left: BLOCK_INFLATED_MAX }
     }
 
-    fn inflate(&mut self, bytes: &[u8], inflated: usize) -> Result<Vec<u8>, Broken> {
+    /// Counts what is inflated, or will be when it is asked for.
+    fn take(&mut self, inflated: usize) -> Result<(), Broken> {
         self.left = self.left.checked_sub(inflated).ok_or(Broken("it inflates to more than a block may"))?;
-        let out = DECOMPRESSOR.with_borrow_mut(|kept| {
-            let decompressor = match kept {
-                Some(decompressor) => decompressor,
-                none => none.insert(Decompressor::new().map_err(|_| Broken("zstd does not start"))?),
-            };
-            decompressor.decompress(bytes, inflated).map_err(|_| Broken("zstd does not inflate it"))
-        })?;
-        if out.len() == inflated { Ok(out) } else { Err(Broken("it inflates to another length")) }
+        Ok(())
     }
+}
+
+fn inflate(bytes: &[u8], inflated: usize) -> Result<Vec<u8>, Broken> {
+    let out = DECOMPRESSOR.with_borrow_mut(|kept| {
+        let decompressor = match kept {
+            Some(decompressor) => decompressor,
+            none => none.insert(Decompressor::new().map_err(|_| Broken("zstd does not start"))?),
+        };
+        decompressor.decompress(bytes, inflated).map_err(|_| Broken("zstd does not inflate it"))
+    })?;
+    if out.len() == inflated { Ok(out) } else { Err(Broken("it inflates to another length")) }
 }
 
 /// Writes integers.
@@ -137,52 +142,93 @@ pub(crate) fn put_texts(bytes: &mut Vec<u8>, texts: &[u8], deflate: &mut Deflate
     }
 }
 
-/// Integers that were read, to look up by place.
-#[derive(Clone, Default)]
-pub(crate) struct Integers {
+/// What a column of integers says of itself, in front of its bytes.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct IntegersShape {
     count: usize,
     least: u64,
     bits: u32,
     planes: bool,
-    /// Packed ones have eight zeros behind, so that each is read as one word.
-    bytes: Vec<u8>,
 }
 
-impl Integers {
-    pub(crate) fn read(reader: &mut Reader<'_>, inflate: &mut Inflate) -> Result<Self, Broken> {
+impl IntegersShape {
+    /// Reads what stands in front of the bytes, and passes them; what they inflate to is counted.
+    pub(crate) fn read<'b>(
+        reader: &mut Reader<'b>,
+        inflate: &mut Inflate,
+    ) -> Result<(Self, &'b [u8]), Broken> {
         let count = reader.count()?;
         if count == 0 {
-            return Ok(Self::default());
+            return Ok((Self::default(), &[]));
         }
         let (least, bits) = (reader.integer()?, u32::from(reader.byte()?));
         if bits > 64 || (57..64).contains(&bits) {
             return Err(Broken("integers of so many bits"));
         }
         if bits == 0 {
-            return Ok(Self { count, least, ..Self::default() });
+            return Ok((Self { count, least, ..Self::default() }, &[]));
         }
         let way = reader.byte()?;
         let stored = reader.count()?;
         let stored = reader.take(stored)?;
         let short = Broken("a column is not as long as it says");
-        let bytes = match way {
-            PLAIN => {
-                if packed_bytes(count, bits) != Some(stored.len()) {
-                    return Err(short);
-                }
-                let mut bytes = Vec::with_capacity(stored.len() + 8);
-                bytes.extend_from_slice(stored);
-                bytes.extend([0; 8]);
-                bytes
+        let shape = Self { count, least, bits, planes: way == ZSTD };
+        match way {
+            PLAIN if packed_bytes(count, bits) != Some(stored.len()) => Err(short),
+            PLAIN => Ok((shape, stored)),
+            ZSTD => {
+                inflate.take(shape.planes_bytes().ok_or(short)?)?;
+                Ok((shape, stored))
             }
-            ZSTD => inflate.inflate(stored, count.checked_mul(bits.div_ceil(8) as usize).ok_or(short)?)?,
-            _ => return Err(Broken("a column is stored in no known way")),
-        };
-        Ok(Self { count, least, bits, planes: way == ZSTD, bytes })
+            _ => Err(Broken("a column is stored in no known way")),
+        }
+    }
+
+    fn planes_bytes(&self) -> Option<usize> {
+        self.count.checked_mul(self.bits.div_ceil(8) as usize)
     }
 
     pub(crate) fn len(&self) -> usize {
         self.count
+    }
+
+    /// About the bytes that its integers take in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.planes_bytes().unwrap_or_default()
+    }
+
+    /// The integers, from the bytes behind.
+    pub(crate) fn open(self, stored: &[u8]) -> Result<Integers, Broken> {
+        let bytes = if self.bits == 0 {
+            Vec::new()
+        } else if self.planes {
+            inflate(stored, self.bytes())?
+        } else {
+            let mut bytes = Vec::with_capacity(stored.len() + 8);
+            bytes.extend_from_slice(stored);
+            bytes.extend([0; 8]);
+            bytes
+        };
+        Ok(Integers { shape: self, bytes })
+    }
+}
+
+/// Integers that were read, to look up by place.
+#[derive(Clone, Default)]
+pub(crate) struct Integers {
+    shape: IntegersShape,
+    /// Packed ones have eight zeros behind, so that each is read as one word.
+    bytes: Vec<u8>,
+}
+
+impl Integers {
+    pub(crate) fn read(reader: &mut Reader<'_>, inflate: &mut Inflate) -> Result<Self, Broken> {
+        let (shape, stored) = IntegersShape::read(reader, inflate)?;
+        shape.open(stored)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.shape.count
     }
 
     /// About the bytes that they take in memory.
@@ -192,48 +238,120 @@ impl Integers {
 
     #[inline]
     pub(crate) fn get(&self, at: usize) -> Option<u64> {
-        if at >= self.count {
+        let IntegersShape { count, least, bits, planes } = self.shape;
+        if at >= count {
             return None;
         }
-        if self.bits == 0 {
-            return Some(self.least);
+        if bits == 0 {
+            return Some(least);
         }
-        let above = if self.planes {
+        let above = if planes {
             let mut above = u64::from(*self.bytes.get(at)?);
             let mut place = at;
-            for shift in (8..self.bits).step_by(8) {
-                place += self.count;
+            for shift in (8..bits).step_by(8) {
+                place += count;
                 above |= u64::from(*self.bytes.get(place)?) << shift;
             }
             above
         } else {
-            let bit = at * self.bits as usize;
+            let bit = at * bits as usize;
             let word = self.bytes.get(bit / 8..bit / 8 + 8)?;
             let word = u64::from_le_bytes(word.try_into().ok()?) >> (bit % 8);
-            if self.bits == 64 { word } else { word & ((1 << self.bits) - 1) }
+            if bits == 64 { word } else { word & ((1 << bits) - 1) }
         };
-        Some(self.least.wrapping_add(above))
+        Some(least.wrapping_add(above))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = u64> {
-        (0..self.count).map_while(|at| self.get(at))
+        (0..self.len()).map_while(|at| self.get(at))
+    }
+
+    /// The first so many, for who looks at all of them: in one go, some ten times as fast as one by one.
+    pub(crate) fn first(&self, upto: usize) -> Vec<u64> {
+        let IntegersShape { count, least, bits, planes } = self.shape;
+        let upto = upto.min(count);
+        if bits == 0 {
+            return vec![least; upto];
+        }
+        if !planes {
+            return (0..upto).map_while(|at| self.get(at)).collect();
+        }
+        let mut values = vec![least; upto];
+        for (plane, shift) in self.bytes.chunks_exact(count).zip((0..bits).step_by(8)) {
+            for (value, byte) in values.iter_mut().zip(plane) {
+                *value = value.wrapping_add(u64::from(*byte) << shift);
+            }
+        }
+        values
+    }
+
+    /// The places at which this stands, ascending.
+    pub(crate) fn places_of(&self, value: u64) -> Vec<usize> {
+        let IntegersShape { count, least, bits, planes } = self.shape;
+        let Some(above) = value.checked_sub(least) else { return Vec::new() };
+        if u64::BITS - above.leading_zeros() > bits {
+            return Vec::new();
+        }
+        if !planes {
+            return (0..count).filter(|at| self.get(*at) == Some(value)).collect();
+        }
+        // Most differ in the lowest byte, and bytes side by side are compared many at a time.
+        let [low, ..] = above.to_le_bytes();
+        let mut places = Vec::new();
+        for (chunk, bytes) in self.bytes.get(..count).unwrap_or_default().chunks(64).enumerate() {
+            if bytes.iter().fold(false, |found, byte| found | (*byte == low)) {
+                let alike = (0..bytes.len()).map(|at| chunk * 64 + at);
+                places.extend(alike.filter(|at| self.get(*at) == Some(value)));
+            }
+        }
+        places
+    }
+}
+
+/// What a column of texts says of itself, in front of its bytes.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct TextsShape {
+    length: usize,
+    deflated: bool,
+}
+
+impl TextsShape {
+    /// Reads what stands in front of the bytes, and passes them; what they inflate to is counted.
+    pub(crate) fn read<'b>(
+        reader: &mut Reader<'b>,
+        inflate: &mut Inflate,
+    ) -> Result<(Self, &'b [u8]), Broken> {
+        let length = reader.count()?;
+        if length == 0 {
+            return Ok((Self::default(), &[]));
+        }
+        let way = reader.byte()?;
+        let stored = reader.count()?;
+        let stored = reader.take(stored)?;
+        match way {
+            PLAIN if stored.len() == length => Ok((Self { length, deflated: false }, stored)),
+            ZSTD => {
+                inflate.take(length)?;
+                Ok((Self { length, deflated: true }, stored))
+            }
+            _ => Err(Broken("a column is stored in no known way")),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    /// The texts, from the bytes behind.
+    pub(crate) fn open(self, stored: &[u8]) -> Result<Vec<u8>, Broken> {
+        if self.deflated { inflate(stored, self.length) } else { Ok(stored.to_vec()) }
     }
 }
 
 /// Reads texts.
 pub(crate) fn read_texts(reader: &mut Reader<'_>, inflate: &mut Inflate) -> Result<Vec<u8>, Broken> {
-    let length = reader.count()?;
-    if length == 0 {
-        return Ok(Vec::new());
-    }
-    let way = reader.byte()?;
-    let stored = reader.count()?;
-    let stored = reader.take(stored)?;
-    match way {
-        PLAIN if stored.len() == length => Ok(stored.to_vec()),
-        ZSTD => inflate.inflate(stored, length),
-        _ => Err(Broken("a column is stored in no known way")),
-    }
+    let (shape, stored) = TextsShape::read(reader, inflate)?;
+    shape.open(stored)
 }
 
 #[cfg(test)]
@@ -264,7 +382,13 @@ mod tests {
             for column in &columns {
                 let read = Integers::read(&mut reader, &mut inflate).unwrap();
                 assert_eq!(read.iter().collect::<Vec<_>>(), *column);
+                assert_eq!(read.first(usize::MAX), *column);
+                assert_eq!(read.first(column.len() / 3), column[..column.len() / 3]);
                 assert_eq!((read.len(), read.get(column.len())), (column.len(), None));
+                for value in column.iter().take(20).copied().chain([0, 8, 1 << 20, u64::MAX]) {
+                    let places: Vec<usize> = (0..column.len()).filter(|at| column[*at] == value).collect();
+                    assert_eq!(read.places_of(value), places, "{value}");
+                }
                 let texts: Vec<u8> = column.iter().flat_map(|value| value.to_le_bytes()).collect();
                 assert_eq!(read_texts(&mut reader, &mut inflate).unwrap(), texts);
             }

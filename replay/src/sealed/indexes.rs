@@ -101,20 +101,45 @@ impl SlotPage {
         let (mut slot, mut at) = (0_u32, 0_usize);
         for (delta, count) in self.slots.iter().zip(self.counts.iter()) {
             slot = u32::try_from(delta).ok().and_then(|delta| slot.checked_add(delta)).ok_or(out)?;
-            let count = usize::try_from(count).map_err(|_| out)?;
-            let end = at.checked_add(count).filter(|end| *end <= self.places.len()).ok_or(out)?;
-            let mut block = 0_u32;
-            let mut blocks = (at..end).map_while(|at| {
-                let delta = u32::try_from(self.places.get(at)?).ok()?;
-                block = block.checked_add(delta)?;
-                Some(block)
-            });
-            if !each(slot, &mut blocks) {
+            let end = self.end(at, count)?;
+            if !each(slot, &mut self.blocks(at..end)) {
                 return Ok(());
             }
             at = end;
         }
         if at == self.places.len() { Ok(()) } else { Err(out) }
+    }
+
+    /// The blocks of a slot: none where the page does not have it.
+    pub(crate) fn blocks_of(&self, slot: u32) -> Result<Vec<u32>, Broken> {
+        let mut other = 0_u64;
+        for (place, delta) in self.slots.first(usize::MAX).into_iter().enumerate() {
+            other = other.checked_add(delta).ok_or(NO_SLOT_PAGE)?;
+            if other > slot.into() {
+                break;
+            }
+            if other == u64::from(slot) {
+                let before = self.counts.first(place).into_iter().fold(0, u64::saturating_add);
+                let at = self.end(0, before)?;
+                let end = self.end(at, self.counts.get(place).unwrap_or_default())?;
+                return Ok(self.blocks(at..end).collect());
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn end(&self, at: usize, count: u64) -> Result<usize, Broken> {
+        let end = usize::try_from(count).ok().and_then(|count| at.checked_add(count));
+        end.filter(|end| *end <= self.places.len()).ok_or(NO_SLOT_PAGE)
+    }
+
+    fn blocks(&self, places: std::ops::Range<usize>) -> impl Iterator<Item = u32> {
+        let mut block = 0_u32;
+        places.map_while(move |at| {
+            let delta = u32::try_from(self.places.get(at)?).ok()?;
+            block = block.checked_add(delta)?;
+            Some(block)
+        })
     }
 }
 

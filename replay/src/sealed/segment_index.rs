@@ -7,12 +7,13 @@ use std::{fmt, io};
 
 use flow_history_flow::{ComponentId, Name, Slot};
 
-use super::block::{BODIES_PART, Block, CODEC_COLUMNS, HEADS_PART, Heads, IDS_PART, Ids, PARTS, Run};
-use super::column::Inflate;
-use super::footer::{Footer, Part};
+use super::block::{BODIES_PART, Block, CODEC_COLUMNS, HEADS_PART, IDS_PART, Ids, PARTS, Run};
+use super::footer::{Footer, Page, Part};
 use super::header::SealedHeader;
+use super::heads::Heads;
 use super::indexes::{SlotIndex, SlotPage, hash_of, read_id_page};
 use super::integer::Broken;
+use super::stored::Stored;
 use crate::effects::Effect;
 use crate::shelf::{OwnShelf, Piece, Shelf};
 use crate::source::read_up_to;
@@ -247,12 +248,9 @@ impl SegmentIndex {
             let (file, found) = (self.0.file.clone(), place.start.codec.into());
             return Err(LogError::Unsupported { file, found, max: CODEC_COLUMNS.into() });
         }
-        let mut rest = &*bytes;
-        let mut parts = [&[][..]; PARTS];
-        for (part, at) in parts.iter_mut().zip(&place.parts) {
-            (*part, rest) = rest.split_at_checked(at.bytes as usize).unwrap_or_default();
-        }
-        Block::read(place.start, parts).map_err(|why| self.broken(offset, Some(place.start.first_seq), why))
+        let parts = place.parts.map(|part| part.bytes as usize);
+        let read = Block::read(place.start, bytes, parts);
+        read.map_err(|why| self.broken(offset, Some(place.start.first_seq), why))
     }
 
     /// The places of the blocks that hold this entry and those after it.
@@ -276,11 +274,18 @@ impl SegmentIndex {
             return look(&self.block(at)?.heads).map_err(|why| self.broken(0, None, why));
         };
         let offset = place.parts.get(HEADS_PART).map_or(0, |part| part.offset);
-        let heads = self.piece(Kind::Heads, at, Heads::bytes, || {
-            let (bytes, offset) = self.parts_of(at, HEADS_PART..HEADS_PART + 1)?;
-            Heads::read(place.start, &bytes, &mut Inflate::new())
-                .map_err(|why| self.broken(offset, None, why))
-        })?;
+        let heads = self.piece(
+            Kind::Heads,
+            at,
+            |heads: &Heads| heads.columns.most_bytes(),
+            || {
+                let (bytes, offset) = self.parts_of(at, HEADS_PART..HEADS_PART + 1)?;
+                let length = bytes.len();
+                Stored::read(bytes, 0, &[length])
+                    .and_then(|columns| Heads::new(place.start, columns))
+                    .map_err(|why| self.broken(offset, None, why))
+            },
+        )?;
         look(&heads).map_err(|why| self.broken(offset, None, why))
     }
 
@@ -296,20 +301,18 @@ impl SegmentIndex {
                     return Err(self.broken(0, None, Broken("there is no such block")));
                 };
                 let kept = self.kept::<Block>(Kind::Block, at);
-                if kept.is_some() || place.start.codec != CODEC_COLUMNS {
-                    let block = kept.map_or_else(|| self.block(at), Ok)?;
-                    let added = block.heads.added().map_err(|why| self.broken(0, None, why))?;
-                    return Ok((added, block.ids().into_owned()));
-                }
-                let (bytes, offset) = self.parts_of(at, HEADS_PART..BODIES_PART)?;
-                let heads_bytes = place.parts.get(HEADS_PART).map_or(0, |part| part.bytes as usize);
-                debug_assert_eq!(HEADS_PART + 1, IDS_PART);
-                let (heads, ids) = bytes.split_at_checked(heads_bytes).unwrap_or_default();
-                let mut inflate = Inflate::new();
-                let heads = Heads::read(place.start, heads, &mut inflate);
-                heads
-                    .and_then(|heads| Ok((heads.added()?, Ids::read(ids, &mut inflate)?)))
-                    .map_err(|why| self.broken(offset, Some(place.start.first_seq), why))
+                let of = |heads: &Heads| Ok((heads.added()?, heads.ids()?.into_owned()));
+                let offset = place.parts.get(HEADS_PART).map_or(0, |part| part.offset);
+                let read = if kept.is_some() || place.start.codec != CODEC_COLUMNS {
+                    of(&kept.map_or_else(|| self.block(at), Ok)?.heads)
+                } else {
+                    let (bytes, _) = self.parts_of(at, HEADS_PART..BODIES_PART)?;
+                    let parts = [HEADS_PART, IDS_PART];
+                    let parts = parts.map(|of| place.parts.get(of).map_or(0, |part| part.bytes as usize));
+                    let columns = Stored::read(bytes, 0, &parts);
+                    columns.and_then(|columns| of(&Heads::new(place.start, columns)?))
+                };
+                read.map_err(|why| self.broken(offset, Some(place.start.first_seq), why))
             },
         )
     }
@@ -327,13 +330,18 @@ impl SegmentIndex {
         at: usize,
         each: impl FnMut(u32, &mut dyn Iterator<Item = u32>) -> bool,
     ) -> Result<(), LogError> {
+        let Some((page, place)) = self.read_slot_page(at)? else { return Ok(()) };
+        page.each(each).map_err(|why| self.broken(place.part.offset, None, why))
+    }
+
+    fn read_slot_page(&self, at: usize) -> Result<Option<(Arc<SlotPage>, Page)>, LogError> {
         let footer = self.footer()?;
-        let Some(place) = footer.slot_pages.get(at) else { return Ok(()) };
-        let broken = |why| self.broken(place.part.offset, None, why);
+        let Some(place) = footer.slot_pages.get(at).copied() else { return Ok(None) };
         let page = self.piece(Kind::SlotPage, at, SlotPage::bytes, || {
-            SlotPage::read(&self.read(&[place.part])?, place.count).map_err(broken)
+            let read = SlotPage::read(&self.read(&[place.part])?, place.count);
+            read.map_err(|why| self.broken(place.part.offset, None, why))
         })?;
-        page.each(each).map_err(broken)
+        Ok(Some((page, place)))
     }
 
     /// The whole slot index.
@@ -425,7 +433,7 @@ impl SegmentIndex {
         // later than what was asked for.
         let block = footer.blocks.partition_point(|place| place.start.log_time <= millis).saturating_sub(1);
         let Some(place) = footer.blocks.get(block) else { return Ok(self.0.header.last_seq) };
-        let count = self.with_heads(block, |heads| Ok(heads.not_later(millis)))?;
+        let count = self.with_heads(block, |heads| heads.not_later(millis))?;
         Ok(Seq((place.start.first_seq.0 + count as u64).saturating_sub(1)))
     }
 
@@ -435,7 +443,7 @@ impl SegmentIndex {
     /// [`LogError`].
     pub fn log_time(&self, seq: Seq) -> Result<i64, LogError> {
         match self.place_of(seq)? {
-            Some((block, at)) => self.with_heads(block, |heads| Ok(heads.log_time_before(at + 1))),
+            Some((block, at)) => self.with_heads(block, |heads| heads.log_time_before(at + 1)),
             None => Ok(self.0.header.segment.log_time),
         }
     }
@@ -583,34 +591,26 @@ impl SegmentIndex {
         let end = footer.blocks.partition_point(|place| place.start.first_seq <= to);
         let page = footer.slot_pages.partition_point(|page| page.first <= slot.0.into());
         let Some(page) = page.checked_sub(1) else { return Ok(Vec::new()) };
-        let mut found = Vec::new();
-        self.slot_page(page, |other, blocks| {
-            if other == slot.0 {
-                found = blocks.filter(|block| (from..end).contains(&(*block as usize))).collect();
-            }
-            other < slot.0
+        let blocks = self.read_slot_page(page)?.map_or(Ok(Vec::new()), |(page, place)| {
+            page.blocks_of(slot.0).map_err(|why| self.broken(place.part.offset, None, why))
         })?;
-        Ok(found)
+        Ok(blocks.into_iter().filter(|block| (from..end).contains(&(*block as usize))).collect())
     }
 
-    /// The entries of a block, between these, that touched a slot.
+    /// The entries of a block, between these, that touched a slot, each with whether it added or removed what is in it. Whoever asks wants to read them: the whole block is read,
+    /// of which no more is inflated than what says so.
     pub(crate) fn touches_in(
         &self,
         block: u32,
         slot: Slot,
         (after, to): (Seq, Seq),
-    ) -> Result<VecDeque<Seq>, LogError> {
-        let mut entries: VecDeque<Seq> = VecDeque::new();
-        self.with_heads(block as usize, |heads| {
-            heads.touches(|at, of, _| {
-                let seq = Seq(heads.start.first_seq.0 + at as u64);
-                if of == slot.0 && seq > after && seq <= to && entries.back() != Some(&seq) {
-                    entries.push_back(seq);
-                }
-                seq <= to
-            })
-        })?;
-        Ok(entries)
+    ) -> Result<VecDeque<(Seq, bool)>, LogError> {
+        let read = self.block(block as usize)?;
+        let first = read.heads.start.first_seq;
+        let entries = read.touches_of(slot.0).map_err(|why| self.broken_entry(block as usize, first, why))?;
+        let entries =
+            entries.into_iter().map(|(at, comes_or_goes)| (Seq(first.0 + at as u64), comes_or_goes));
+        Ok(entries.filter(|(seq, _)| *seq > after && *seq <= to).collect())
     }
 
     /// Adds the slots that entries between these touched.
@@ -633,10 +633,10 @@ impl SegmentIndex {
         let end = footer.blocks.partition_point(|place| place.start.first_seq <= to);
         for block in from..end {
             self.with_heads(block, |heads| {
-                heads.touches(|at, slot, _| {
-                    let seq = Seq(heads.start.first_seq.0 + at as u64);
+                heads.touches(|touch| {
+                    let seq = Seq(heads.start.first_seq.0 + touch.at as u64);
                     if seq > after && seq <= to {
-                        touched.insert(Slot(slot));
+                        touched.insert(Slot(touch.slot));
                     }
                     seq <= to
                 })
