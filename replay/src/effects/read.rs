@@ -82,7 +82,7 @@ impl<'b> Effects<'b> {
             match parts.integer(Ints::Extra)? {
                 0 => {
                     for _ in 0..parts.integer(Ints::ExtraInt)? {
-                        self.names.push(Name::from(text(parts.take_text(Ints::ExtraBytes, Texts::Extra)?)?));
+                        self.names.push(Name::from(parts.take_text(Ints::ExtraBytes, Texts::Extra)?));
                         self.take(1)?;
                     }
                 }
@@ -110,7 +110,7 @@ impl<'b> Effects<'b> {
             2 => self.set(parts)?,
             3 => {
                 let (slot, parent) = (slot(parts)?, self.parent(parts)?);
-                let order = parts.take_text(Ints::OrderBytes, Texts::Order)?;
+                let order = parts.take_bytes(Ints::OrderBytes, Texts::Order)?;
                 Effect { slot, act: Act::Move { parent, order } }
             }
             _ => return Err(Broken("an operation is of no known kind")),
@@ -120,6 +120,7 @@ impl<'b> Effects<'b> {
     }
 
     /// Counts parts that were read.
+    #[inline]
     fn take(&mut self, parts: usize) -> Result<(), Broken> {
         if self.left < parts {
             self.left += self.allowance.take(parts).ok_or(TOO_MUCH)?;
@@ -138,10 +139,10 @@ impl<'b> Effects<'b> {
 
     fn add(&mut self, parts: &mut impl Parts<'b>) -> Result<Effect<'b>, Broken> {
         let again: u32 = narrow(parts.integer(Ints::Again)?)?;
-        let id = ComponentId::from(text(parts.take_text(Ints::IdBytes, Texts::Id)?)?);
+        let id = ComponentId::from(parts.take_text(Ints::IdBytes, Texts::Id)?);
         let kind = name(parts, Ints::Kind)?;
         let parent = self.parent(parts)?;
-        let order = parts.take_text(Ints::OrderBytes, Texts::Order)?;
+        let order = parts.take_bytes(Ints::OrderBytes, Texts::Order)?;
         let count = parts.integer(Ints::Fields)?;
         let mut fields =
             Vec::with_capacity(usize::try_from(count).unwrap_or(usize::MAX).min(FIELDS_EXPECTED_MAX));
@@ -166,7 +167,7 @@ impl<'b> Effects<'b> {
         let mut steps = Vec::new();
         for _ in 0..parts.integer(Ints::Steps)? {
             steps.push(match parts.integer(Ints::Step)? {
-                0 => Step::Key(Name::from(text(parts.take_text(Ints::StepBytes, Texts::Step)?)?)),
+                0 => Step::Key(Name::from(parts.take_text(Ints::StepBytes, Texts::Step)?)),
                 1 => Step::Index(narrow(parts.integer(Ints::Index)?)?),
                 _ => return Err(Broken("a step is of no known kind")),
             });
@@ -197,6 +198,7 @@ impl<'b> Effects<'b> {
         Ok(parent)
     }
 
+    #[inline]
     fn value(&mut self, parts: &mut impl Parts<'b>) -> Result<ValueBytes<'b>, Broken> {
         match next_token(parts)? {
             // What most values are.
@@ -218,23 +220,22 @@ impl<'b> Effects<'b> {
 
 const TOO_MUCH: Broken = Broken("it does too much to be read at once");
 
+#[inline]
 fn slot<'b>(parts: &mut impl Parts<'b>) -> Result<Slot, Broken> {
     narrow(parts.integer(Ints::Slot)?).map(Slot)
 }
 
+#[inline]
 fn name<'b>(parts: &mut impl Parts<'b>, column: Ints) -> Result<NameBytes<'b>, Broken> {
     match parts.integer(column)?.checked_sub(1) {
-        None => Ok(NameBytes::Spelt(text(parts.take_text(Ints::SpeltBytes, Texts::Spelt)?)?)),
+        None => Ok(NameBytes::Spelt(parts.take_text(Ints::SpeltBytes, Texts::Spelt)?)),
         Some(number) => narrow(number).map(NameBytes::Numbered),
     }
 }
 
+#[inline]
 fn narrow(value: u64) -> Result<u32, Broken> {
     u32::try_from(value).map_err(|_| Broken("a number is out of bounds"))
-}
-
-fn text(bytes: &[u8]) -> Result<&str, Broken> {
-    std::str::from_utf8(bytes).map_err(|_| Broken("a text is none"))
 }
 
 fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Broken> {
@@ -246,12 +247,13 @@ fn splices<'b>(parts: &mut impl Parts<'b>) -> Result<Splices, Broken> {
     let mut pieces = Vec::new();
     for _ in 0..parts.integer(Ints::Items)? {
         let (keep, remove) = (narrow(parts.integer(Ints::Place)?)?, narrow(parts.integer(Ints::Place)?)?);
-        let insert = text(parts.take_text(Ints::TextBytes, Texts::Text)?)?.into();
+        let insert = parts.take_text(Ints::TextBytes, Texts::Text)?.into();
         pieces.push(Splice { keep, remove, insert });
     }
     Ok(Splices { pieces, result })
 }
 
+#[inline]
 fn next_token<'b>(parts: &mut impl Parts<'b>) -> Result<Token<'b>, Broken> {
     Ok(match parts.integer(Ints::Token)? {
         0 => Token::Null,
@@ -262,14 +264,14 @@ fn next_token<'b>(parts: &mut impl Parts<'b>) -> Result<Token<'b>, Broken> {
             let value = parts.integer(Ints::Integer)?;
             Token::Integer((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
         }
-        4 => Token::Lexeme(text(parts.take_text(Ints::TextBytes, Texts::Text)?)?),
-        5 => Token::Text(text(parts.take_text(Ints::TextBytes, Texts::Text)?)?),
-        6 => Token::Bytes(parts.take_text(Ints::BytesBytes, Texts::Bytes)?),
+        4 => Token::Lexeme(parts.take_text(Ints::TextBytes, Texts::Text)?),
+        5 => Token::Text(parts.take_text(Ints::TextBytes, Texts::Text)?),
+        6 => Token::Bytes(parts.take_bytes(Ints::BytesBytes, Texts::Bytes)?),
         7 => Token::List(narrow(parts.integer(Ints::Items)?)?),
         8 => Token::Map(narrow(parts.integer(Ints::Items)?)?),
-        9 => Token::Key(text(parts.take_text(Ints::KeyBytes, Texts::Key)?)?),
+        9 => Token::Key(parts.take_text(Ints::KeyBytes, Texts::Key)?),
         10 => Token::Component(narrow(parts.integer(Ints::Component)?)?),
-        11 => Token::Nowhere(text(parts.take_text(Ints::TextBytes, Texts::Text)?)?),
+        11 => Token::Nowhere(parts.take_text(Ints::TextBytes, Texts::Text)?),
         12 => {
             let bytes = array::<32>(parts.take(32, Texts::Fixed)?)?;
             let (id, tag) = bytes.split_at(16);

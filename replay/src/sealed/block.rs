@@ -16,10 +16,11 @@ use std::borrow::Cow;
 use flow_history_flow::Slot;
 
 use super::column::{Deflate, Inflate, Integers, put_integers, put_texts};
+use super::cursors::Cursors;
 use super::grammar::{self, HEADS, Ints, Passage, Texts, Units};
 use super::heads::{Heads, Touched};
 use super::integer::{Broken, Reader, put_integer};
-use super::parts::Parts;
+use super::parts::{Parts, length_of};
 use super::stored::Stored;
 use crate::effects::{Act, Allowance, Effect, Effects};
 use crate::{CHAIN_EVERY, Chain, Seq};
@@ -304,7 +305,7 @@ impl Block {
             if at.is_multiple_of(CHAIN_EVERY) && at > 0 {
                 units = Units::default();
                 let kept = self.points.get(at / CHAIN_EVERY);
-                if kept.is_some_and(|(_, used)| !used.iter().eq(join.ints.iter().chain(&join.texts))) {
+                if kept.is_some_and(|(_, used)| !used.iter().copied().eq(join.cursors.used())) {
                     return Err(Broken("a point is not where its entry begins"));
                 }
             }
@@ -318,7 +319,7 @@ impl Block {
             }
         }
         if whole {
-            if !self.heads.columns.lengths().eq(join.ints.iter().chain(&join.texts).copied()) {
+            if !self.heads.columns.lengths().eq(join.cursors.used()) {
                 return Err(Broken("a column holds more than the entries take"));
             }
             if join.out.len() != join.max {
@@ -331,20 +332,11 @@ impl Block {
     /// Its columns, standing before an entry.
     fn join_from(&self, at: usize) -> Result<(BlockParts<'_>, Units), Broken> {
         let max = usize::try_from(self.heads.start.bytes).unwrap_or(usize::MAX);
-        let mut join = Join {
-            columns: &self.heads.columns,
-            open: [None; Ints::COUNT],
-            ints: [0; Ints::COUNT],
-            texts: [0; Texts::COUNT],
-            out: Vec::new(),
-            max,
-            steps: max,
-        };
+        let mut join = Join { cursors: Cursors::new(&self.heads.columns), out: Vec::new(), max, steps: max };
         // What lies before the last point is not looked at; what foretells begins anew at each.
         let (mut units, point) = (Units::default(), at / CHAIN_EVERY);
         let begin = self.points.get(point).map_or(0, |(_, kept)| {
-            let used = join.ints.iter_mut().chain(&mut join.texts);
-            used.zip(kept).for_each(|(cursor, used)| *cursor = *used);
+            join.cursors.go_to(kept);
             point * CHAIN_EVERY
         });
         let mut parts = BlockParts(join);
@@ -361,15 +353,10 @@ impl Block {
 
     /// What an entry does.
     pub(crate) fn effects(&self, at: usize) -> Result<Vec<Effect<'_>>, Broken> {
-<<<<<<< HEAD
         let mut effects = Effects::new(Slot(0), 0, &Allowance::default());
-        effects.read(&mut self.parts_from(at)?, self.heads.start.first_seq.0 + at as u64)?;
-=======
-        let mut effects = Effects::new(Slot(0), 0);
         let mut parts = self.parts_from(at)?;
-        let adds = parts.0.ints.get(Ints::Again as usize).copied().unwrap_or_default();
+        let adds = parts.0.cursors.used_of(Ints::Again);
         effects.read(&mut parts, self.heads.start.first_seq.0 + at as u64)?;
->>>>>>> 64b6549cad4e4761bdfedf4f0e9f818da9a17ae7
         if effects.next_slot > 0 {
             // Slots that are given out are counted from the one that is next before the entry.
             let next = self.heads.next_slot_after(adds)?;
@@ -530,56 +517,23 @@ fn read_points(start: &BlockStart, part: &[u8]) -> Result<Points, Broken> {
 }
 
 struct Join<'c> {
-    columns: &'c Stored,
-    /// The columns that something was taken from.
-    open: [Option<&'c Integers>; Ints::COUNT],
-    ints: [usize; Ints::COUNT],
-    texts: [usize; Texts::COUNT],
+    cursors: Cursors<'c>,
     out: Vec<u8>,
     max: usize,
     /// Every integer takes a byte of an entry or more, so there are no more of them than bytes.
     steps: usize,
 }
 
-impl<'c> Join<'c> {
+impl Join<'_> {
     #[inline]
     fn next(&mut self, column: Ints) -> Result<u64, Broken> {
         self.steps = self.steps.checked_sub(1).ok_or(Broken("the entries are longer than the block says"))?;
-        let early = Broken("a column ends early");
-        let open = self.open.get_mut(column as usize).ok_or(early)?;
-        let ints = match open {
-            Some(ints) => ints,
-            None => *open.insert(self.columns.ints(column)?),
-        };
-        let cursor = self.ints.get_mut(column as usize).ok_or(early)?;
-        let value = ints.get(*cursor).ok_or(early)?;
-        *cursor += 1;
-        Ok(value)
+        self.cursors.next(column)
     }
 
     #[inline]
     fn next_foretold(&mut self, column: Ints, foretold: u64) -> Result<u64, Broken> {
         Ok(self.next(column)?.checked_sub(1).unwrap_or(foretold))
-    }
-
-    #[inline]
-    fn take(&mut self, count: usize, column: Texts) -> Result<&'c [u8], Broken> {
-        let early = Broken("a column ends early");
-        let cursor = self.texts.get_mut(column as usize).ok_or(early)?;
-        let end = cursor.checked_add(count).ok_or(early)?;
-        let text = self.columns.texts(column)?.get(*cursor..end).ok_or(early)?;
-        *cursor = end;
-        Ok(text)
-    }
-
-    /// As [`Join::take`], of what nobody asks for.
-    #[inline]
-    fn pass(&mut self, count: usize, column: Texts) -> Result<(), Broken> {
-        let early = Broken("a column ends early");
-        let cursor = self.texts.get_mut(column as usize).ok_or(early)?;
-        let end = cursor.checked_add(count).filter(|end| *end <= self.columns.texts_len(column));
-        *cursor = end.ok_or(early)?;
-        Ok(())
     }
 
     #[inline]
@@ -630,7 +584,7 @@ impl Passage for Join<'_> {
 
     #[inline]
     fn fixed(&mut self, count: usize, column: Texts) -> Result<(), Broken> {
-        let text = self.take(count, column)?;
+        let text = self.cursors.take(count, column)?;
         if text.len() > self.max.saturating_sub(self.out.len()) {
             return Err(Broken("the entries are longer than the block says"));
         }
@@ -667,12 +621,12 @@ impl Passage for BlockParts<'_> {
     #[inline]
     fn text(&mut self, bytes: Ints, column: Texts) -> Result<(), Broken> {
         let length = self.0.next(bytes)?;
-        self.0.pass(usize::try_from(length).map_err(|_| Broken("a text is too long"))?, column)
+        self.0.cursors.pass(usize::try_from(length).map_err(|_| Broken("a text is too long"))?, column)
     }
 
     #[inline]
     fn fixed(&mut self, count: usize, column: Texts) -> Result<(), Broken> {
-        self.0.pass(count, column)
+        self.0.cursors.pass(count, column)
     }
 }
 
@@ -685,6 +639,12 @@ impl<'b> Parts<'b> for BlockParts<'b> {
 
     #[inline]
     fn take(&mut self, count: usize, column: Texts) -> Result<&'b [u8], Broken> {
-        self.0.take(count, column)
+        self.0.cursors.take(count, column)
+    }
+
+    #[inline]
+    fn take_text(&mut self, bytes: Ints, column: Texts) -> Result<&'b str, Broken> {
+        let length = self.integer(bytes)?;
+        self.0.cursors.take_text(length_of(length)?, column)
     }
 }

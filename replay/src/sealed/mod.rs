@@ -15,6 +15,7 @@ mod column; //        integers and texts side by side
 mod grammar; //       the parts of an entry, and the column of each
 mod parts; //         of entries, for who wants what they do to the flow
 mod stored; //        columns as they were read, inflated when they are asked for
+mod cursors; //       how far columns were gone through
 mod heads; //         when entries were made and what they touched
 mod block; //         some 64 KiB of entries
 mod facts; //         what entries say of slots, ids, vocabulary and stacks

@@ -1,5 +1,6 @@
 //! The parts of entries for whoever wants what an entry does to the flow, and neither its header nor its bytes.
 
+use super::cursors::NO_TEXT;
 use super::grammar::{Ints, Passage, Texts};
 use super::integer::{Broken, Reader};
 
@@ -13,10 +14,21 @@ pub(crate) trait Parts<'b>: Passage {
 
     /// A length, and so many bytes.
     #[inline]
-    fn take_text(&mut self, bytes: Ints, column: Texts) -> Result<&'b [u8], Broken> {
+    fn take_bytes(&mut self, bytes: Ints, column: Texts) -> Result<&'b [u8], Broken> {
         let length = self.integer(bytes)?;
-        self.take(usize::try_from(length).map_err(|_| Broken("a text is too long"))?, column)
+        self.take(length_of(length)?, column)
     }
+
+    /// A length, and a text of so many bytes.
+    #[inline]
+    fn take_text(&mut self, bytes: Ints, column: Texts) -> Result<&'b str, Broken> {
+        std::str::from_utf8(self.take_bytes(bytes, column)?).map_err(|_| NO_TEXT)
+    }
+}
+
+#[inline]
+pub(crate) fn length_of(length: u64) -> Result<usize, Broken> {
+    usize::try_from(length).map_err(|_| Broken("a text is too long"))
 }
 
 /// The parts of an entry from its canonical bytes.
@@ -44,7 +56,7 @@ impl Passage for PlainParts<'_> {
 
     #[inline]
     fn text(&mut self, bytes: Ints, column: Texts) -> Result<(), Broken> {
-        self.take_text(bytes, column).map(drop)
+        self.take_bytes(bytes, column).map(drop)
     }
 
     #[inline]
