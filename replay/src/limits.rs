@@ -25,7 +25,7 @@ pub const SEGMENT_HEADER_BYTES: usize = 512;
 /// Most bytes of one segment: one frame of the largest kind, with room to spare.
 pub const SEGMENT_BYTES_MAX: u64 = 512 << 20;
 /// Bytes of the entries of one block of a sealed segment, unless a single entry has more.
-pub const BLOCK_BYTES: usize = 48 << 10;
+pub const BLOCK_BYTES: usize = 64 << 10;
 /// Most bytes that the columns of one block inflate to, and most bytes of their entries: a larger block is stored as it is,
 /// so that a short file cannot ask for much memory.
 pub const BLOCK_INFLATED_MAX: usize = 16 << 20;

@@ -1,4 +1,4 @@
-//! A block: some 48 KiB of entries as columns, in four parts that are read one by one.
+//! A block: some 64 KiB of entries as columns, in four parts that are read one by one.
 //!
 //! ```text
 //! part  codec 1                                                  codec 0

@@ -16,7 +16,7 @@ mod grammar; //       the parts of an entry, and the column of each
 mod parts; //         of entries, for who wants what they do to the flow
 mod stored; //        columns as they were read, inflated when they are asked for
 mod heads; //         when entries were made and what they touched
-mod block; //         some 48 KiB of entries
+mod block; //         some 64 KiB of entries
 mod facts; //         what entries say of slots, ids, vocabulary and stacks
 mod indexes; //       slot to blocks, id to slot
 mod header; //        what the segments around it have to agree with
