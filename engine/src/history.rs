@@ -618,10 +618,6 @@ impl History {
         if let Some(near) = self.diff_near(&before, &after)? {
             return Ok(near);
         }
-        // The newer one goes on from the older one where no checkpoint lies between.
-        if after.seq() < before.seq() {
-            after.flow()?;
-        }
         Ok(Difference::between(before.flow()?, after.flow()?))
     }
 
