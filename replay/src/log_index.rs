@@ -350,7 +350,7 @@ impl LogIndex {
     }
 
     /// The entries that touched a slot, from the one after `after` to `to`, oldest first. Reads, as far as it is asked:
-    /// a page of the slot index of each segment, and the heads of the blocks that it names.
+    /// a page of the slot index of each segment, and the blocks that it names.
     #[must_use]
     pub fn touches(&self, slot: Slot, after: Seq, to: Seq) -> Touches<&Self> {
         Touches::new(self, slot, (after, to), false)
