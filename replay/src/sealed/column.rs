@@ -274,7 +274,15 @@ impl Integers {
             return vec![least; upto];
         }
         if !planes {
-            return (0..upto).map_while(|at| self.get(at)).collect();
+            // As `get` does it, without asking for each what is the same for all.
+            let mask = if bits == u64::BITS { u64::MAX } else { (1 << bits) - 1 };
+            let value = |at: usize| {
+                let bit = at * bits as usize;
+                let bytes = self.bytes.get(bit / 8..).and_then(|bytes| bytes.first_chunk());
+                let word = bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes));
+                least.wrapping_add((word >> (bit % 8)) & mask)
+            };
+            return (0..upto).map(value).collect();
         }
         let mut values = vec![least; upto];
         for (plane, shift) in self.bytes.chunks_exact(count).zip((0..bits).step_by(8)) {

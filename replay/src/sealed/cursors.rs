@@ -6,8 +6,9 @@ use super::grammar::{Ints, Texts};
 use super::integer::Broken;
 use super::stored::Stored;
 
-/// So many are taken out of a column one by one before the rest of it is read at once.
-const FEW: usize = 32;
+/// So many are taken out of a column one by one before all of it is read at once: more than one entry, and those before it up
+/// to the last point, mostly take.
+const FEW: usize = 160;
 
 const EARLY: Broken = Broken("a column ends early");
 
