@@ -65,8 +65,10 @@ impl About {
         header.request = self.request;
         header.links = self.links;
         header.group = self.group.map(shared);
-        header.attributes =
-            self.attributes.into_iter().map(|(key, value)| (shared(key), shared(value))).collect();
+        if !self.attributes.is_empty() {
+            header.attributes =
+                self.attributes.into_iter().map(|(key, value)| (shared(key), shared(value))).collect();
+        }
         header.idempotency_key = self.idempotency_key.map(shared);
         Draft { expected: self.expected, ..Draft::of(header, body) }
     }
@@ -77,7 +79,9 @@ impl About {
 pub struct ChangeBuilder {
     history: History,
     author: Arc<Author>,
-    about: About,
+    host_time: Option<Timestamp>,
+    /// What most changes have nothing of: it is large, and moved with every step of the builder.
+    about: Option<Box<About>>,
     operations: Vec<Operation>,
     /// Which of the operations are removals of everything inside too, to be worked out when the flow is known.
     removals: Vec<usize>,
@@ -91,11 +95,16 @@ impl ChangeBuilder {
         Self {
             history,
             author: Arc::new(author.clone()),
-            about: About::message(message),
+            host_time: None,
+            about: (!message.is_empty()).then(|| Box::new(About::message(message))),
             operations: Vec::new(),
             removals: Vec::new(),
             secrets: Vec::new(),
         }
+    }
+
+    fn about(&mut self) -> &mut About {
+        self.about.get_or_insert_default()
     }
 
     /// Adds a component.
@@ -163,57 +172,57 @@ impl ChangeBuilder {
 
     /// Says why, where it is not an edit.
     pub fn intent(mut self, intent: Intent) -> Self {
-        self.about.intent = Some(intent);
+        self.about().intent = Some(intent);
         self
     }
 
     /// Says what the host's clock said.
     #[inline]
     pub fn host_time(mut self, time: Timestamp) -> Self {
-        self.about.host_time = Some(time);
+        self.host_time = Some(time);
         self
     }
 
     /// Names the login session.
     pub fn session(mut self, session: &str) -> Self {
-        self.about.session = Some(session.to_owned());
+        self.about().session = Some(session.to_owned());
         self
     }
 
     /// Says where the request came from.
     pub fn request(mut self, request: Request) -> Self {
-        self.about.request = Some(request);
+        self.about().request = Some(request);
         self
     }
 
     /// Names the gesture that this is part of: one gesture, one undo.
     pub fn group(mut self, group: &str) -> Self {
-        self.about.group = Some(group.to_owned());
+        self.about().group = Some(group.to_owned());
         self
     }
 
     /// Keeps something else with the entry.
     pub fn attribute(mut self, key: &str, value: &str) -> Self {
-        self.about.attributes.push((key.to_owned(), value.to_owned()));
+        self.about().attributes.push((key.to_owned(), value.to_owned()));
         self
     }
 
     /// Says what this has to do with another version.
     pub fn link(mut self, link: Link) -> Self {
-        self.about.links.push(link);
+        self.about().links.push(link);
         self
     }
 
     /// Names a key by which a repeated request is known.
     pub fn idempotency_key(mut self, key: &str) -> Self {
-        self.about.idempotency_key = Some(key.to_owned());
+        self.about().idempotency_key = Some(key.to_owned());
         self
     }
 
     /// Says which version must be the head.
     #[inline]
     pub fn expecting(mut self, version: FlowVersionId) -> Self {
-        self.about.expected = Some(version);
+        self.about().expected = Some(version);
         self
     }
 
@@ -260,7 +269,7 @@ impl ChangeBuilder {
         let writer = history.writer()?;
         let now = || writer.clock().now();
         // A request that is repeated is worked out on the flow that the first one met, so that it is known again.
-        let key = self.about.idempotency_key.as_deref();
+        let key = self.about.as_deref().and_then(|about| about.idempotency_key.as_deref());
         let keyed = |state: &State| key.and_then(|key| state.keys.get(key)).map(|keyed| keyed.id.seq());
         let secrets = std::mem::take(&mut self.secrets);
         let mut named = named_by(&self.operations);
@@ -292,7 +301,12 @@ impl ChangeBuilder {
             let worked_out = worked_out.and_then(|flow| with_removals(self.operations, &self.removals, flow));
             worked_out.inspect_err(|_| history.vault().forget(history.files(), &sealed))?
         };
-        let mut draft = self.about.into_draft(self.author, Intent::Edit, now, Body::Change(operations));
+        let (author, body) = (self.author, Body::Change(operations));
+        let now = || self.host_time.unwrap_or_else(now);
+        let mut draft = match self.about {
+            Some(about) => about.into_draft(author, Intent::Edit, now, body),
+            None => Draft::of(Header::new(author, Intent::Edit, now()), body),
+        };
         draft.secrets = (!named.is_empty()).then(|| Box::new(Secrets { named, sealed, may_repeat }));
         Ok((history, draft))
     }

@@ -9,6 +9,10 @@ use crate::sync::atomic::{AtomicU64, Ordering, fence};
 /// published meanwhile. In the tests few, so that schedules lap readers.
 const RING: u64 = if cfg!(test) { 4 } else { 64 };
 
+/// By how much the sequence word grows with each version: the bytes of a slot, so that its place in the ring is cut out of
+/// the word as it is.
+const STEP: u64 = size_of::<Slot>() as u64;
+
 /// The newest version, in a ring of two-word slots published by one sequence word.
 ///
 /// Not a seqlock: a writer that is parked in the middle of publishing holds up no reader, because it writes a slot that
@@ -52,13 +56,13 @@ impl Published {
     }
 
     fn next(&self) -> u64 {
-        self.sequence.load(Ordering::Relaxed) + 1
+        self.sequence.load(Ordering::Relaxed) + STEP
     }
 
     /// Writes a version into the slot that comes next, which nothing leads to yet.
     fn write(&self, next: u64, id: FlowVersionId) {
         let (high, low) = id.to_words();
-        if let Some(Slot([high_word, low_word])) = self.slots.get((next % RING) as usize) {
+        if let Some(Slot([high_word, low_word])) = self.slot(next) {
             // ORDER: a reader that sees a word of this slot's new content must also see the sequence numbers published
             // before it, by which it knows that it was lapped.
             fence(Ordering::Release);
@@ -71,16 +75,35 @@ impl Published {
         self.sequence.store(next, Ordering::Release);
     }
 
+    fn slot(&self, sequence: u64) -> Option<&Slot> {
+        self.slots.get((sequence / STEP % RING) as usize)
+    }
+
     /// The newest version.
     #[inline]
     pub(crate) fn load(&self) -> FlowVersionId {
+        let seen = self.sequence.load(Ordering::Acquire);
+        if let Some(Slot([high_word, low_word])) = self.slot(seen) {
+            let (high, low) = (high_word.load(Ordering::Relaxed), low_word.load(Ordering::Relaxed));
+            fence(Ordering::Acquire);
+            // Nearly always nothing was published meanwhile, which is quicker to see than how much was.
+            if self.sequence.load(Ordering::Relaxed) == seen {
+                return FlowVersionId::of_words(high, low);
+            }
+        }
+        self.load_beside_a_writer()
+    }
+
+    /// The newest version, while others are published.
+    #[cold]
+    fn load_beside_a_writer(&self) -> FlowVersionId {
         loop {
             let seen = self.sequence.load(Ordering::Acquire);
-            if let Some(Slot([high_word, low_word])) = self.slots.get((seen % RING) as usize) {
+            if let Some(Slot([high_word, low_word])) = self.slot(seen) {
                 let (high, low) = (high_word.load(Ordering::Relaxed), low_word.load(Ordering::Relaxed));
                 fence(Ordering::Acquire);
-                // The slot is written again for `seen + RING`, after `seen + RING - 1` was published.
-                if self.sequence.load(Ordering::Relaxed) - seen < RING - 1 {
+                // The slot is written again for the version RING after `seen`, after the one before that was published.
+                if self.sequence.load(Ordering::Relaxed) - seen < (RING - 1) * STEP {
                     return FlowVersionId::of_words(high, low);
                 }
             }

@@ -9,13 +9,12 @@ impl Component {
     /// Gives a field a value, for whoever follows a component through entries that were checked when they were appended.
     /// Bounds are not looked at; whatever puts components together does.
     ///
-    /// The field is looked for at `place` first, which becomes where it stands: components of a kind have their fields at the
-    /// same places.
-    pub fn put(&mut self, field: &Name, value: Value, place: &mut usize) {
-        match self.fields.named_near(field, place) {
+    /// The field is looked for at `place` first, which is set right: components of a kind have their fields at the same places.
+    pub fn put(&mut self, field: &Name, value: Value, place: &mut u8) {
+        match self.fields.named_mut_near(field, place) {
             Some(held) => *held = value,
             None => {
-                *place = self.fields.len();
+                *place = u8::try_from(self.fields.len()).unwrap_or(u8::MAX);
                 self.fields.put(field, value);
             }
         }

@@ -65,7 +65,7 @@ impl Flow {
         value.check_bounds()?;
         let held = self.components.get_mut(slot).ok_or(Reason::Missing)?;
         let fields = &mut Arc::make_mut(held).fields;
-        match fields.named_mut(field) {
+        match fields.named_mut_near(field, self.places.near(field)) {
             Some(held) => *held = value,
             None => drop(fields.put(field, value)),
         }
@@ -203,6 +203,11 @@ impl Flow {
         let deep = !path.steps.is_empty() || matches!(edit, Edit::Splice(_));
         let held = self.components.get_mut(slot).ok_or(Reason::Missing)?;
         let component = Arc::make_mut(held);
+        if let (Edit::Put(value), true) = (edit, path.steps.is_empty())
+            && let Some(held) = component.fields.named_mut_near(&path.field, self.places.near(&path.field))
+        {
+            return Ok(Edit::Put(std::mem::replace(held, value.clone())));
+        }
         let inverse = edit_fields(&mut component.fields, path, edit)?;
         // A part can push the whole over a bound; only then is the whole measured.
         if deep

@@ -10,6 +10,7 @@ use imbl::shared_ptr::DefaultSharedPtr;
 use imbl::{GenericHashMap, OrdSet};
 
 use crate::index::Index;
+use crate::places::Places;
 use crate::slots::Slots;
 use crate::{Component, ComponentId, Operation, Order};
 
@@ -31,6 +32,8 @@ pub struct Flow {
     /// The slots by the hashes of their components' ids.
     ids: Index,
     hashes: RandomState,
+    /// Where fields stood in components that were edited.
+    pub(crate) places: Places,
     /// The children of each component that has any.
     pub(crate) children: Shared<Slot, OrdSet<Slot>>,
     /// Which components name this id as one of their ends; the id need not exist.

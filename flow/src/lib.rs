@@ -32,6 +32,7 @@ mod operation; //  Add, Remove, Set, Move
 mod misfit; //     why an operation does not fit a flow
 mod slots; //      what stands in each slot
 mod index; //      slots by the hash of an id
+mod places; //     where fields stood that were edited last
 mod flow; //       the graph at one version
 mod apply; //      an operation onto a flow, and its inverse
 mod alone; //      one component followed through operations, without its flow

@@ -74,12 +74,14 @@ impl Map {
         self.0.iter_mut().find(|(held, _)| held == key).map(|(_, value)| value)
     }
 
-    /// As [`Map::named_mut`], looking first where the key was the last time that it was looked for in a map like this one.
-    pub(crate) fn named_near(&mut self, key: &Name, place: &mut usize) -> Option<&mut Value> {
-        if self.0.get(*place).is_none_or(|(held, _)| held != key) {
-            *place = self.0.iter().position(|(held, _)| held == key)?;
-        }
-        self.0.get_mut(*place).map(|(_, value)| value)
+    /// As [`Map::named_mut`], for whoever has an idea where the key stands, which is set right.
+    pub(crate) fn named_mut_near(&mut self, key: &Name, place: &mut u8) -> Option<&mut Value> {
+        let at = match self.0.get(usize::from(*place)) {
+            Some((held, _)) if held == key => usize::from(*place),
+            _ => self.0.iter().position(|(held, _)| held == key)?,
+        };
+        *place = u8::try_from(at).unwrap_or(u8::MAX);
+        self.0.get_mut(at).map(|(_, value)| value)
     }
 
     /// The place of a key among the keys.
@@ -185,6 +187,22 @@ mod tests {
             }
             assert_eq!(Map::of_distinct_like(twice.clone(), &map), None);
             assert_eq!(Map::of_distinct(twice), None);
+        }
+    }
+
+    #[test]
+    fn a_key_is_found_whatever_place_was_guessed() {
+        let mut map: Map = (0..300).map(|key: u32| (key.to_string(), key)).collect();
+        for key in ["0", "7", "254", "255", "256", "299", "x"] {
+            for guess in [0, 7, 254, 255] {
+                let (mut place, name) = (guess, Name::from(key));
+                let expected = map.get(key).cloned();
+                assert_eq!(map.named_mut_near(&name, &mut place).cloned(), expected);
+                if expected.is_some() {
+                    assert_eq!(usize::from(place), map.position(key).unwrap().min(255));
+                }
+                assert_eq!(map.named_mut_near(&name, &mut place).cloned(), expected);
+            }
         }
     }
 

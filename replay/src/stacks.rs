@@ -86,8 +86,12 @@ impl Stacks {
             _ => Tops { undo: Some(seq), ..beneath },
         };
         self.flow = put(self.flow, beneath.flow);
-        let own = put(self.of_author(&beneath.owner), beneath.author);
-        let before = self.authors.insert(Arc::clone(&beneath.owner), own);
-        Some((Arc::clone(&beneath.owner), before))
+        let owner = Arc::clone(&beneath.owner);
+        if let Some(own) = self.authors.get_mut(&*owner) {
+            let before = std::mem::replace(own, put(*own, beneath.author));
+            return Some((owner, Some(before)));
+        }
+        self.authors.insert(Arc::clone(&owner), put(Tops::default(), beneath.author));
+        Some((owner, None))
     }
 }

@@ -13,12 +13,37 @@ use crate::{Author, VOCABULARY_MAX, VOCABULARY_NAME_BYTES_MAX};
 
 /// How many authors are compared one by one before the table is asked.
 const FEW_AUTHORS: usize = 8;
+/// For how many names the number is guessed before the table is asked.
+const GUESSES: usize = 64;
 
 /// The numbered names and authors of a history up to a version.
 #[derive(Clone, Default, Debug)]
 pub struct Vocabulary {
     names: Table<Name>,
     authors: Table<Arc<Author>>,
+    guesses: Guesses,
+}
+
+/// What number names had that were asked for last: comparing one of them costs less than hashing what is asked for. A guess
+/// is worth nothing until the name of that number is compared.
+#[derive(Clone, Debug)]
+struct Guesses([u32; GUESSES]);
+
+impl Default for Guesses {
+    fn default() -> Self {
+        Self([0; GUESSES])
+    }
+}
+
+impl Guesses {
+    /// The guess for a name, to be set right.
+    fn near(&mut self, name: &Name) -> Option<&mut u32> {
+        let bytes = name.as_bytes();
+        let some = [bytes.first(), bytes.get(bytes.len() / 2), bytes.last()];
+        let mixed =
+            some.into_iter().flatten().fold(bytes.len(), |mixed, byte| mixed * 31 + usize::from(*byte));
+        self.0.get_mut(mixed % GUESSES)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -51,7 +76,12 @@ impl<T: Clone + Eq + std::hash::Hash> Table<T> {
 impl Vocabulary {
     /// The number of a name, which is added where there is room; `None` where it is to be spelt out.
     pub(crate) fn number_of_name(&mut self, name: &Name) -> Option<u32> {
+        let guess = self.guesses.near(name)?;
+        if self.names.items.get(*guess as usize) == Some(name) {
+            return Some(*guess);
+        }
         if let Some(number) = self.names.numbers.get(name) {
+            *guess = *number;
             return Some(*number);
         }
         if name.len() > VOCABULARY_NAME_BYTES_MAX { None } else { self.names.add(name.clone()) }
@@ -115,5 +145,32 @@ impl Vocabulary {
         *self = Self::default();
         names.into_iter().for_each(|name| _ = self.names.add(name));
         authors.into_iter().for_each(|author| _ = self.authors.add(author));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flow_history_flow::Name;
+
+    use super::Vocabulary;
+
+    /// The reference is the order in which names came. More of them than guesses, asked for in turns and taken back.
+    #[test]
+    fn a_name_has_the_number_of_its_place_whatever_was_guessed() {
+        let (mut vocabulary, mut names) = (Vocabulary::default(), Vec::<Name>::new());
+        let mut random = 5_usize;
+        for round in 0..5_000 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let name = Name::from(format!("name-{}", (random >> 33) % 300));
+            let place = names.iter().position(|known| *known == name).unwrap_or_else(|| {
+                names.push(name.clone());
+                names.len() - 1
+            });
+            assert_eq!(vocabulary.number_of_name(&name), u32::try_from(place).ok());
+            if round % 97 == 0 {
+                names.truncate(names.len() / 2);
+                vocabulary.truncate((names.len(), 0));
+            }
+        }
     }
 }

@@ -194,7 +194,7 @@ impl Writer {
         let mut building = self.building.lock();
         // Of buffered entries nothing was kept. What was kept of others is let go of without the lock held.
         let mut done = building.pending.end_group();
-        self.keep_recent(&mut done);
+        let gone = self.keep_recent(&mut done);
         building.head = head;
         if self.durability == Durability::Immediate {
             // ORDER: published after the sync: no version is ever seen that a crash can take back. And with the head, so
@@ -220,6 +220,7 @@ impl Writer {
         self.ended.notify_all();
         self.advanced.notify_all();
         group.tell(&outcome);
+        drop(gone);
         done.clear();
         self.building.lock().pending.reuse(done);
         self.tend();
@@ -229,12 +230,15 @@ impl Writer {
     }
 
     /// Keeps the newest entries at hand, for undo and for subscribers; the others have been written, and that is enough.
-    fn keep_recent(&self, done: &mut Vec<PushedEntry>) {
+    /// Returns those that are kept no longer.
+    fn keep_recent(&self, done: &mut Vec<PushedEntry>) -> Vec<Recent> {
+        let mut all_gone = Vec::new();
         let skipped = done.len().saturating_sub(RECENT_ENTRIES);
         let mut recent = self.recent.lock();
         for PushedEntry { pushed, kept, bytes, next_slot } in done.drain(skipped..) {
             if let Some((header, body)) = kept {
                 recent.push_back(Recent {
+                    owner: some_of(&header.author.id),
                     entry: Arc::new(Entry::new(pushed.seq, pushed.id, header, body)),
                     inverses: Arc::new(pushed.inverses),
                     next_slot,
@@ -247,17 +251,18 @@ impl Writer {
             let Some(old) = recent.pop_front() else { break };
             // Where a newer one of the same author stays at hand, that is the one they take back. Mostly it is among the
             // last few; where it is not found there, the older one is kept for nothing.
-            let author = &old.entry.header.author.id;
-            let is_newer = |other: &Recent| {
-                let header = &other.entry.header;
-                header.intent.is_undoable() && header.author.id == *author
+            let is_newer =
+                |other: &Recent| old.is_of_author_of(other) && other.entry.header.intent.is_undoable();
+            let gone = if recent.iter().rev().take(LOOKED_THROUGH).any(is_newer) {
+                Some(old)
+            } else {
+                keep_newest_of(&mut self.newest_of.lock(), old)
             };
-            if !recent.iter().rev().take(LOOKED_THROUGH).any(is_newer) {
-                keep_newest_of(&mut self.newest_of.lock(), old);
-            }
+            all_gone.extend(gone);
         }
         let newest = recent.back().map(|recent| recent.entry.seq);
         recent.retain(|recent| recent.bytes <= RECENT_BYTES || Some(recent.entry.seq) == newest);
+        all_gone
     }
 
     pub(super) fn failure_of(&self, failed: &Failed) -> Failure {
@@ -328,17 +333,35 @@ impl Writer {
     }
 }
 
-/// Keeps an entry in place of an older one of its author.
-fn keep_newest_of(newest_of: &mut VecDeque<Recent>, recent: Recent) {
-    let header = &recent.entry.header;
-    if recent.bytes > UNIT_BYTES_MAX || !header.intent.is_undoable() {
-        return;
+impl Recent {
+    fn is_of_author_of(&self, other: &Recent) -> bool {
+        self.owner == other.owner && self.entry.header.author.id == other.entry.header.author.id
     }
-    let same = |other: &Recent| other.entry.header.author.id == header.author.id;
-    if let Some(held) = newest_of.iter().position(same) {
-        newest_of.remove(held);
+}
+
+/// Some of a text, by which most others are told apart from it: its length, and its bytes at either end.
+fn some_of(text: &str) -> u64 {
+    let bytes = text.as_bytes();
+    let end = |bytes: Option<&[u8; 8]>| bytes.map(|bytes| u64::from_le_bytes(*bytes));
+    let (first, last) = (end(bytes.first_chunk()), end(bytes.last_chunk()));
+    let short = || bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    first.unwrap_or_else(short)
+        ^ last.unwrap_or_default().rotate_left(32)
+        ^ (bytes.len() as u64).rotate_left(56)
+}
+
+/// Keeps an entry in place of an older one of its author. Returns the one that is kept no longer.
+fn keep_newest_of(newest_of: &mut VecDeque<Recent>, recent: Recent) -> Option<Recent> {
+    if recent.bytes > UNIT_BYTES_MAX || !recent.entry.header.intent.is_undoable() {
+        return Some(recent);
+    }
+    let gone = if let Some(held) = newest_of.iter().position(|other| recent.is_of_author_of(other)) {
+        newest_of.remove(held)
     } else if newest_of.len() >= AUTHORS_KEPT {
-        newest_of.pop_front();
-    }
+        newest_of.pop_front()
+    } else {
+        None
+    };
     newest_of.push_back(recent);
+    gone
 }

@@ -109,6 +109,8 @@ pub(crate) struct Recent {
     /// The slot that is given out next after it: a component in a later one is another, whatever its id.
     pub(crate) next_slot: Slot,
     bytes: usize,
+    /// Some of its author's id: whose entries are looked for among others' is mostly told apart by it, without reading those.
+    owner: u64,
 }
 
 /// What a writer starts from.

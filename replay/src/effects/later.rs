@@ -57,9 +57,9 @@ pub(crate) struct Later {
     /// For each name that has a number, the round in which it was last met.
     met: Vec<u32>,
     round: u32,
-    places: Vec<usize>,
+    places: Vec<u8>,
     /// For a name without a number.
-    no_place: usize,
+    no_place: u8,
 }
 
 impl Later {
@@ -92,7 +92,7 @@ impl Later {
     }
 
     /// Where the field whose name has this number mostly stands.
-    pub(crate) fn place_of(&mut self, number: u32) -> &mut usize {
+    pub(crate) fn place_of(&mut self, number: u32) -> &mut u8 {
         self.places.get_mut(number as usize).unwrap_or(&mut self.no_place)
     }
 
