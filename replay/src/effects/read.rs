@@ -171,6 +171,7 @@ impl<'b> Effects<'b> {
                 1 => Step::Index(narrow(parts.integer(Ints::Index)?)?),
                 _ => return Err(Broken("a step is of no known kind")),
             });
+            self.take(1)?;
         }
         let (field, edit) = match parts.integer(Ints::Edit)? {
             0 => {
@@ -185,7 +186,7 @@ impl<'b> Effects<'b> {
             }
             1 => (field, Edited::Place(narrow(parts.integer(Ints::Place)?)?, self.value(parts)?)),
             2 => (field, Edited::Clear),
-            3 => (field, Edited::Splice(splices(parts)?)),
+            3 => (field, Edited::Splice(self.splices(parts)?)),
             _ => return Err(Broken("an edit is of no known kind")),
         };
         Ok(Effect { slot, act: Act::Edit(Box::new(Editing { field, steps, edit })) })
@@ -205,16 +206,32 @@ impl<'b> Effects<'b> {
             text @ Token::Text(_) => Ok(ValueBytes::Flat(text)),
             first => {
                 let too_deep = || Broken("a value is nested too deep");
-                let value = ValueBytes::of_tokens(first, || next_token(parts), too_deep)?;
+                self.take(1)?;
+                let next = || {
+                    self.take(1)?;
+                    next_token(parts)
+                };
+                let value = ValueBytes::of_tokens(first, next, too_deep)?;
                 let tokens = value.tokens();
                 self.mentioned.extend(tokens.iter().filter_map(|token| match token {
                     Token::Component(slot) => Some(*slot),
                     _ => None,
                 }));
-                self.take(tokens.len())?;
                 Ok(value)
             }
         }
+    }
+
+    fn splices(&mut self, parts: &mut impl Parts<'b>) -> Result<Splices, Broken> {
+        let result = array(parts.take(8, Texts::Fixed)?)?;
+        let mut pieces = Vec::new();
+        for _ in 0..parts.integer(Ints::Items)? {
+            let (keep, remove) = (narrow(parts.integer(Ints::Place)?)?, narrow(parts.integer(Ints::Place)?)?);
+            let insert = parts.take_text(Ints::TextBytes, Texts::Text)?.into();
+            pieces.push(Splice { keep, remove, insert });
+            self.take(1)?;
+        }
+        Ok(Splices { pieces, result })
     }
 }
 
@@ -240,17 +257,6 @@ fn narrow(value: u64) -> Result<u32, Broken> {
 
 fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Broken> {
     bytes.try_into().map_err(|_| Broken("it ends early"))
-}
-
-fn splices<'b>(parts: &mut impl Parts<'b>) -> Result<Splices, Broken> {
-    let result = array(parts.take(8, Texts::Fixed)?)?;
-    let mut pieces = Vec::new();
-    for _ in 0..parts.integer(Ints::Items)? {
-        let (keep, remove) = (narrow(parts.integer(Ints::Place)?)?, narrow(parts.integer(Ints::Place)?)?);
-        let insert = parts.take_text(Ints::TextBytes, Texts::Text)?.into();
-        pieces.push(Splice { keep, remove, insert });
-    }
-    Ok(Splices { pieces, result })
 }
 
 #[inline]

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 
 use flow_history_flow::Slot;
 
-use super::column::{Deflate, Inflate, Integers, put_integers, put_texts};
+use super::column::{Deflate, Inflate, Integers, IntegersShape, put_integers, put_texts};
 use super::cursors::Cursors;
 use super::grammar::{self, HEADS, Ints, Passage, Texts, Units};
 use super::heads::{Heads, Touched};
@@ -180,7 +180,7 @@ struct Points {
     used: Vec<usize>,
 }
 
-const COLUMNS: usize = Ints::COUNT + Texts::COUNT;
+pub(crate) const COLUMNS: usize = Ints::COUNT + Texts::COUNT;
 
 impl Points {
     /// What entries before a point take of each column, integers first, and its chain. Before the first point there is none.
@@ -189,11 +189,18 @@ impl Points {
         Some((*self.chains.get(at)?, self.used.get(at * COLUMNS..(at + 1) * COLUMNS)?))
     }
 
-    /// The last point behind so much of a column.
-    fn behind(&self, column: usize, used: usize) -> usize {
-        let points = 0..self.chains.len();
-        let behind = points.map_while(|at| self.used.get(at * COLUMNS + column));
-        behind.take_while(|before| **before <= used).count()
+    /// The last points behind so much of a column each, both ascending.
+    fn behind(&self, column: usize, places: impl Iterator<Item = usize>) -> Vec<usize> {
+        let (mut behind, mut point) = (Vec::new(), 0);
+        for place in places {
+            while self.used.get(point * COLUMNS + column).is_some_and(|used| *used <= place) {
+                point += 1;
+            }
+            if behind.last() != Some(&point) {
+                behind.push(point);
+            }
+        }
+        behind
     }
 }
 
@@ -261,16 +268,18 @@ impl Block {
 
     /// The entries that touched a slot, by their places in the block, each with whether it added or removed what is in it.
     pub(crate) fn touches_of(&self, slot: u32) -> Result<Vec<(usize, bool)>, Broken> {
-        let (slots, adds) = self.heads.places_of(slot)?;
-        let of = |column: Ints, places: Vec<usize>| {
-            places.into_iter().map(move |place| self.points.behind(column as usize, place))
-        };
-        let mut points: Vec<usize> = of(Ints::Slot, slots).chain(of(Ints::Again, adds)).collect();
+        let (agains, new) = self.heads.adds_of(slot)?;
+        let mut points = self.points.behind(Ints::Slot as usize, self.heads.slots_that_are(slot)?);
+        points.extend(self.points.behind(Ints::Again as usize, agains));
+        points.extend(self.points.behind(Ints::Again as usize, new.into_iter()));
         points.sort_unstable();
         points.dedup();
         let mut entries: Vec<(usize, bool)> = Vec::new();
+        let mut from = self.heads.begin();
+        // Points that were made up may lead over the same operations again and again.
+        let mut left = self.heads.start.bytes;
         for point in points {
-            let from = self.touched_before(point)?;
+            from = self.touched_before(point, &from)?;
             self.heads.touches_from(from, (point + 1) * CHAIN_EVERY, |touch| {
                 if touch.slot == slot {
                     match entries.last_mut().filter(|(at, _)| *at == touch.at) {
@@ -278,8 +287,12 @@ impl Block {
                         None => entries.push((touch.at, touch.comes_or_goes)),
                     }
                 }
-                true
+                left = left.saturating_sub(1);
+                left > 0
             })?;
+            if left == 0 {
+                return Err(Broken("it holds more operations than bytes"));
+            }
         }
         Ok(entries)
     }
@@ -359,7 +372,7 @@ impl Block {
         effects.read(&mut parts, self.heads.start.first_seq.0 + at as u64)?;
         if effects.next_slot > 0 {
             // Slots that are given out are counted from the one that is next before the entry.
-            let next = self.heads.next_slot_after(adds)?;
+            let next = self.heads.next_slot_behind(self.heads.start.next_slot, 0..adds)?;
             for effect in &mut effects.row {
                 if matches!(&effect.act, Act::Add(adding) if !adding.again) {
                     let slot = effect.slot.0.checked_add(next);
@@ -370,8 +383,8 @@ impl Block {
         Ok(effects.row)
     }
 
-    /// Where in the columns that say what was touched a point is.
-    fn touched_before(&self, point: usize) -> Result<Touched, Broken> {
+    /// Where in the columns that say what was touched a point is, given where one before it is.
+    fn touched_before(&self, point: usize, before: &Touched) -> Result<Touched, Broken> {
         let Some((_, used)) = self.points.get(point) else { return Ok(self.heads.begin()) };
         let used = |column: Ints| used.get(column as usize).copied().unwrap_or_default();
         let adds = used(Ints::Again);
@@ -381,13 +394,13 @@ impl Block {
             operations: used(Ints::Operation),
             slots: used(Ints::Slot),
             adds,
-            next_slot: self.heads.next_slot_after(adds)?,
+            next_slot: self.heads.next_slot_behind(before.next_slot, before.adds..adds)?,
         })
     }
 
     /// The slots that the next add takes before each of these entries, of which the first stands at a point.
     fn next_slots(&self, range: std::ops::Range<usize>) -> Result<Vec<u32>, Broken> {
-        let from = self.touched_before(range.start / CHAIN_EVERY)?;
+        let from = self.touched_before(range.start / CHAIN_EVERY, &self.heads.begin())?;
         let mut next_slots = Vec::with_capacity(range.len());
         let mut next_slot = from.next_slot;
         self.heads.touches_from(from, range.end, |touch| {
@@ -497,11 +510,12 @@ fn read_points(start: &BlockStart, part: &[u8]) -> Result<Points, Broken> {
     let count = (start.entries as usize).saturating_sub(1) / CHAIN_EVERY;
     let mut reader = Reader(part);
     let chains = (0..count).map(|_| reader.fixed().map(Chain)).collect::<Result<Vec<_>, _>>()?;
-    let more = Integers::read(&mut reader, &mut Inflate::new())?;
+    let (more, stored) = IntegersShape::read(&mut reader, &mut Inflate::new())?;
     reader.end()?;
     if more.len() != count * COLUMNS {
         return Err(wrong);
     }
+    let more = more.open(stored)?;
     let mut used = vec![0; count * COLUMNS];
     for column in 0..COLUMNS {
         let mut before = 0_usize;

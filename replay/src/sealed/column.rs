@@ -10,6 +10,7 @@
 //! ```
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use zstd::bulk::{Compressor, Decompressor};
 
@@ -268,10 +269,15 @@ impl Integers {
 
     /// The first so many, for who looks at all of them: in one go, some ten times as fast as one by one.
     pub(crate) fn first(&self, upto: usize) -> Vec<u64> {
+        self.some(0..upto)
+    }
+
+    /// As [`Integers::first`], those in a range, as far as there are any.
+    pub(crate) fn some(&self, range: Range<usize>) -> Vec<u64> {
         let IntegersShape { count, least, bits, planes } = self.shape;
-        let upto = upto.min(count);
+        let range = range.start.min(count)..range.end.min(count);
         if bits == 0 {
-            return vec![least; upto];
+            return vec![least; range.len()];
         }
         if !planes {
             // As `get` does it, without asking for each what is the same for all.
@@ -282,37 +288,41 @@ impl Integers {
                 let word = bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes));
                 least.wrapping_add((word >> (bit % 8)) & mask)
             };
-            return (0..upto).map(value).collect();
+            return range.map(value).collect();
         }
-        let mut values = vec![least; upto];
+        let mut values = vec![least; range.len()];
         for (plane, shift) in self.bytes.chunks_exact(count).zip((0..bits).step_by(8)) {
-            for (value, byte) in values.iter_mut().zip(plane) {
+            for (value, byte) in values.iter_mut().zip(plane.get(range.clone()).unwrap_or_default()) {
                 *value = value.wrapping_add(u64::from(*byte) << shift);
             }
         }
         values
     }
 
+    /// How often this stands in a range.
+    pub(crate) fn count_of(&self, value: u64, range: Range<usize>) -> usize {
+        // Some at a time: a column that says it has very many takes no memory for it.
+        const SOME: usize = 4_096;
+        let range = range.start.min(self.len())..range.end.min(self.len());
+        let some = |begin: usize| self.some(begin..range.end.min(begin + SOME));
+        let counts =
+            range.clone().step_by(SOME).map(|begin| some(begin).iter().filter(|at| **at == value).count());
+        counts.sum()
+    }
+
     /// The places at which this stands, ascending.
-    pub(crate) fn places_of(&self, value: u64) -> Vec<usize> {
+    pub(crate) fn places_of(&self, value: u64) -> impl Iterator<Item = usize> {
         let IntegersShape { count, least, bits, planes } = self.shape;
-        let Some(above) = value.checked_sub(least) else { return Vec::new() };
-        if u64::BITS - above.leading_zeros() > bits {
-            return Vec::new();
-        }
-        if !planes {
-            return (0..count).filter(|at| self.get(*at) == Some(value)).collect();
-        }
-        // Most differ in the lowest byte, and bytes side by side are compared many at a time.
-        let [low, ..] = above.to_le_bytes();
-        let mut places = Vec::new();
-        for (chunk, bytes) in self.bytes.get(..count).unwrap_or_default().chunks(64).enumerate() {
-            if bytes.iter().fold(false, |found, byte| found | (*byte == low)) {
-                let alike = (0..bytes.len()).map(|at| chunk * 64 + at);
-                places.extend(alike.filter(|at| self.get(*at) == Some(value)));
-            }
-        }
-        places
+        let above = value.checked_sub(least).filter(|above| u64::BITS - above.leading_zeros() <= bits);
+        let [low, ..] = above.unwrap_or_default().to_le_bytes();
+        let may_be = move |chunk: &Range<usize>| {
+            // Most differ in the lowest byte, and bytes side by side are compared many at a time.
+            let bytes = self.bytes.get(chunk.clone()).unwrap_or_default();
+            above.is_some() && (!planes || bytes.iter().fold(false, |found, byte| found | (*byte == low)))
+        };
+        let chunks = if above.is_some() { 0..count.div_ceil(64) } else { 0..0 };
+        let chunks = chunks.map(move |chunk| chunk * 64..count.min(chunk * 64 + 64)).filter(may_be);
+        chunks.flatten().filter(move |at| self.get(*at) == Some(value))
     }
 }
 
@@ -392,10 +402,14 @@ mod tests {
                 assert_eq!(read.iter().collect::<Vec<_>>(), *column);
                 assert_eq!(read.first(usize::MAX), *column);
                 assert_eq!(read.first(column.len() / 3), column[..column.len() / 3]);
+                assert_eq!(
+                    read.some(column.len() / 3..column.len() / 2),
+                    column[column.len() / 3..column.len() / 2]
+                );
                 assert_eq!((read.len(), read.get(column.len())), (column.len(), None));
                 for value in column.iter().take(20).copied().chain([0, 8, 1 << 20, u64::MAX]) {
                     let places: Vec<usize> = (0..column.len()).filter(|at| column[*at] == value).collect();
-                    assert_eq!(read.places_of(value), places, "{value}");
+                    assert_eq!(read.places_of(value).collect::<Vec<_>>(), places, "{value}");
                 }
                 let texts: Vec<u8> = column.iter().flat_map(|value| value.to_le_bytes()).collect();
                 assert_eq!(read_texts(&mut reader, &mut inflate).unwrap(), texts);

@@ -6,9 +6,12 @@ use super::grammar::{Ints, Texts};
 use super::integer::Broken;
 use super::stored::Stored;
 
-/// So many are taken out of a column one by one before all of it is read at once: more than one entry, and those before it up
-/// to the last point, mostly take.
+/// So many are taken out of a column one by one before the next ones are read together: more than one entry, and those before it
+/// up to the last point, mostly take.
 const FEW: usize = 160;
+
+/// So many integers are read together: more than most columns have. One that says it has very many takes no more memory.
+const MANY: usize = 4_096;
 
 const EARLY: Broken = Broken("a column ends early");
 
@@ -25,8 +28,9 @@ struct IntCursor<'c> {
     taken: usize,
     /// Once something was taken.
     few: Option<&'c Integers>,
-    /// Once much was taken.
-    all: Vec<u64>,
+    /// Once much was taken, some of what comes, and where it begins.
+    some: Vec<u64>,
+    begin: usize,
 }
 
 #[derive(Default)]
@@ -67,7 +71,7 @@ impl<'c> Cursors<'c> {
     #[inline]
     pub(crate) fn next(&mut self, column: Ints) -> Result<u64, Broken> {
         let cursor = self.ints.get_mut(column as usize).ok_or(EARLY)?;
-        if let Some(value) = cursor.all.get(cursor.at) {
+        if let Some(value) = cursor.some.get(cursor.at.wrapping_sub(cursor.begin)) {
             cursor.at += 1;
             return Ok(*value);
         }
@@ -84,8 +88,9 @@ impl<'c> Cursors<'c> {
         let value = ints.get(cursor.at).ok_or(EARLY)?;
         cursor.at += 1;
         cursor.taken += 1;
-        if cursor.taken == FEW {
-            cursor.all = ints.first(usize::MAX);
+        if cursor.taken >= FEW {
+            cursor.begin = cursor.at;
+            cursor.some = ints.some(cursor.at..cursor.at.saturating_add(MANY));
         }
         Ok(value)
     }

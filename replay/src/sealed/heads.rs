@@ -49,6 +49,12 @@ impl Heads {
         if of_each.iter().any(|column| columns.ints_len(*column) != start.entries as usize) {
             return Err(Broken("a column is not of all entries"));
         }
+        // An integer takes a byte of an entry or more, a byte of a text takes one, and every entry begins with one. A column of
+        // integers that are all alike takes no bytes of the block, so that it could say any number of them.
+        let most = columns.lengths().fold(start.entries as usize, usize::saturating_add);
+        if most as u64 > start.bytes {
+            return Err(Broken("its columns hold more than the block says"));
+        }
         Ok(Self { start, columns })
     }
 
@@ -129,10 +135,10 @@ impl Heads {
         Ok(next_slot)
     }
 
-    /// The slot that the next add takes behind so many adds of the block.
-    pub(crate) fn next_slot_after(&self, adds: usize) -> Result<u32, Broken> {
-        let new = self.columns.ints(Ints::Again)?.first(adds).into_iter().filter(|again| *again == 0).count();
-        u32::try_from(new).ok().and_then(|new| self.start.next_slot.checked_add(new)).ok_or(OUT)
+    /// The slot that the next add takes behind these adds, given the one before them.
+    pub(crate) fn next_slot_behind(&self, before: u32, adds: std::ops::Range<usize>) -> Result<u32, Broken> {
+        let new = self.columns.ints(Ints::Again)?.count_of(0, adds);
+        u32::try_from(new).ok().and_then(|new| before.checked_add(new)).ok_or(OUT)
     }
 
     /// The slots that adds of the block took, in order, each with whether it is a new one.
@@ -154,13 +160,16 @@ impl Heads {
         Ok(added)
     }
 
-    /// Which slots and which adds of the columns are of this slot: a hint of where its entries are.
-    pub(crate) fn places_of(&self, slot: u32) -> Result<(Vec<usize>, Vec<usize>), Broken> {
-        let (slots, agains) = (self.columns.ints(Ints::Slot)?, self.columns.ints(Ints::Again)?);
-        let mut adds = agains.places_of(u64::from(slot) + 1);
-        if let Some(nth) = slot.checked_sub(self.start.next_slot) {
-            adds.extend(agains.places_of(0).get(nth as usize));
-        }
-        Ok((slots.places_of(slot.into()), adds))
+    /// Which slots of the column are this slot: a hint of where its entries are.
+    pub(crate) fn slots_that_are(&self, slot: u32) -> Result<impl Iterator<Item = usize>, Broken> {
+        Ok(self.columns.ints(Ints::Slot)?.places_of(slot.into()))
+    }
+
+    /// Which adds of the column are of this slot, given out again or, once at most, anew.
+    pub(crate) fn adds_of(&self, slot: u32) -> Result<(impl Iterator<Item = usize>, Option<usize>), Broken> {
+        let agains = self.columns.ints(Ints::Again)?;
+        let nth = slot.checked_sub(self.start.next_slot);
+        let new = nth.and_then(|nth| agains.places_of(0).nth(nth as usize));
+        Ok((agains.places_of(u64::from(slot) + 1), new))
     }
 }

@@ -75,13 +75,16 @@ pub(crate) struct SlotPage {
 const NO_SLOT_PAGE: Broken = Broken("a page of the slot index is not what it says");
 
 impl SlotPage {
-    pub(crate) fn read(bytes: &[u8], count: u32) -> Result<Self, Broken> {
+    /// A page of so many slots, of a segment of so many blocks.
+    pub(crate) fn read(bytes: &[u8], count: u32, blocks: usize) -> Result<Self, Broken> {
         let (mut reader, mut inflate) = (Reader(bytes), Inflate::new());
         let slots = Integers::read(&mut reader, &mut inflate)?;
         let counts = Integers::read(&mut reader, &mut inflate)?;
         let places = Integers::read(&mut reader, &mut inflate)?;
         reader.end()?;
-        if slots.len() != count as usize || counts.len() != slots.len() || counts.len() > 2 * PAGE_KEYS {
+        let right_count = slots.len() == count as usize && counts.len() == slots.len();
+        if !right_count || counts.len() > 2 * PAGE_KEYS || places.len() > counts.len().saturating_mul(blocks)
+        {
             return Err(NO_SLOT_PAGE);
         }
         Ok(Self { slots, counts, places })
@@ -134,10 +137,11 @@ impl SlotPage {
     }
 
     fn blocks(&self, places: std::ops::Range<usize>) -> impl Iterator<Item = u32> {
-        let mut block = 0_u32;
+        let (mut block, first) = (0_u32, places.start);
         places.map_while(move |at| {
             let delta = u32::try_from(self.places.get(at)?).ok()?;
-            block = block.checked_add(delta)?;
+            // They ascend.
+            block = block.checked_add(delta).filter(|_| delta > 0 || at == first)?;
             Some(block)
         })
     }

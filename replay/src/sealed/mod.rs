@@ -24,6 +24,8 @@ mod header; //        what the segments around it have to agree with
 mod footer; //        where everything lies
 mod segment_index; // reading
 mod encode; //        sealing, and checking what was sealed
+#[cfg(test)]
+mod forged; //        blocks and pages that nobody wrote
 
 pub(crate) use block::Block;
 pub(crate) use encode::index_of_raw;

@@ -338,7 +338,7 @@ impl SegmentIndex {
         let footer = self.footer()?;
         let Some(place) = footer.slot_pages.get(at).copied() else { return Ok(None) };
         let page = self.piece(Kind::SlotPage, at, SlotPage::bytes, || {
-            let read = SlotPage::read(&self.read(&[place.part])?, place.count);
+            let read = SlotPage::read(&self.read(&[place.part])?, place.count, footer.blocks.len());
             read.map_err(|why| self.broken(place.part.offset, None, why))
         })?;
         Ok(Some((page, place)))
@@ -597,8 +597,8 @@ impl SegmentIndex {
         Ok(blocks.into_iter().filter(|block| (from..end).contains(&(*block as usize))).collect())
     }
 
-    /// The entries of a block, between these, that touched a slot, each with whether it added or removed what is in it. Whoever asks wants to read them: the whole block is read,
-    /// of which no more is inflated than what says so.
+    /// The entries of a block, between these, that touched a slot, each with whether it added or removed what is in it.
+    /// Whoever asks wants to read them: the whole block is read, of which no more is inflated than what says so.
     pub(crate) fn touches_in(
         &self,
         block: u32,
