@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use crate::apply::edit_fields;
-use crate::{Component, Edit, Misfit, Name, Operation, Path, Reason, Value};
+use crate::{Component, Edit, Guesses, Misfit, Name, Operation, Path, Reason, Value};
 
 impl Component {
     /// Gives a field a value, for whoever follows a component through entries that were checked when they were appended.
     /// Bounds are not looked at; whatever puts components together does.
     ///
-    /// The field is looked for at `place` first, which is set right: components of a kind have their fields at the same places.
-    pub fn put(&mut self, field: &Name, value: Value, place: &mut u8) {
+    /// The field is looked for where `places` says that it stood last.
+    pub fn put(&mut self, field: &Name, value: Value, places: &mut Guesses<u8>) {
+        let place = places.near(field);
         match self.fields.named_mut_near(field, place) {
             Some(held) => *held = value,
             None => {

@@ -10,9 +10,8 @@ use imbl::shared_ptr::DefaultSharedPtr;
 use imbl::{GenericHashMap, OrdSet};
 
 use crate::index::Index;
-use crate::places::Places;
 use crate::slots::Slots;
-use crate::{Component, ComponentId, Operation, Order};
+use crate::{Component, ComponentId, Guesses, Operation, Order};
 
 /// The number of a component within one history: each Add takes the next; only an undo, redo or restore of a removal
 /// gives one back. Files name components by slot, people by id.
@@ -33,7 +32,7 @@ pub struct Flow {
     ids: Index,
     hashes: RandomState,
     /// Where fields stood in components that were edited.
-    pub(crate) places: Places,
+    pub(crate) places: Guesses<u8>,
     /// The children of each component that has any.
     pub(crate) children: Shared<Slot, OrdSet<Slot>>,
     /// Which components name this id as one of their ends; the id need not exist.

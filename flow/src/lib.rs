@@ -32,7 +32,7 @@ mod operation; //  Add, Remove, Set, Move
 mod misfit; //     why an operation does not fit a flow
 mod slots; //      what stands in each slot
 mod index; //      slots by the hash of an id
-mod places; //     where fields stood that were edited last
+mod guesses; //    what was found for a name the last time
 mod flow; //       the graph at one version
 mod apply; //      an operation onto a flow, and its inverse
 mod alone; //      one component followed through operations, without its flow
@@ -64,6 +64,7 @@ pub use crate::difference::{
 pub use crate::facet::{Facet, FacetTable};
 pub use crate::flow::{Flow, Slot};
 pub use crate::goals::operations_among;
+pub use crate::guesses::Guesses;
 pub use crate::hash::StateHash;
 pub use crate::limits::*;
 pub use crate::map::Map;

@@ -6,7 +6,7 @@
 
 use flow_history_flow::{ComponentId, Flow, Inverse, Name, Operation, Order, Slot, Value};
 
-use crate::effects::{Act, Effect, Known, Stretches};
+use crate::effects::{Act, Effect, Known, Stretches, WHOLE};
 use crate::sealed::Broken;
 use crate::{Log, LogError, Seq, State};
 
@@ -61,7 +61,7 @@ impl Folded {
     pub fn run_to(&mut self, log: &Log, to: Seq) -> Result<(), LogError> {
         let mut stretches = Stretches::new(log, self.seq, to);
         while let Some(stretch) = stretches.next()? {
-            let effects = stretch.effects(self.flow.next_slot())?;
+            let effects = stretch.effects(self.flow.next_slot(), WHOLE)?;
             self.names.extend(effects.names);
             for effect in effects.row {
                 self.apply(effect).map_err(|why| stretch.broken(why))?;

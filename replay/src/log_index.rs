@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
-use flow_history_flow::{Component, ComponentId, Flow, Name, Slot};
+use flow_history_flow::{Component, ComponentId, Flow, Guesses, Name, Slot};
 
 use crate::effects::{Act, Known, Later, apply};
 use crate::sealed::{Found, New, index_of_raw};
@@ -257,10 +257,11 @@ impl LogIndex {
             id_of: |other| around.id_in(Slot(other)).ok_or("a slot is empty"),
         };
         let mut standing = before;
+        let (later, mut places) = (Later::default(), Guesses::default());
         let applied = segment.with_effects(seq, |effects| {
             let mut of_slot = effects.into_iter().filter(|effect| effect.slot == slot);
             of_slot
-                .try_for_each(|effect| apply(&mut standing, &effect.act, &known, &mut Later::default(), None))
+                .try_for_each(|effect| apply(&mut standing, &effect.act, &known, &later, &mut places, None))
         });
         match applied {
             Ok(()) => Ok(standing),

@@ -3,23 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::thread;
 
-use flow_history_flow::{Assembly, Component, ComponentId, Name, Slot};
+use flow_history_flow::{Assembly, Component, ComponentId, Guesses, Name, Slot};
 
 use crate::both::{Parts, both, in_order, on_both};
 use crate::effects::{
-    Act, Allowance, Effect, Effects, Known, Later, PIECES, Stretch, Stretches, Turn, apply, pass, sort,
+    Act, Allowance, Effect, Effects, Known, Later, PIECES, Stretch, Stretches, Turn, WHOLE, apply, pass, sort,
 };
 use crate::sealed::Broken;
 use crate::{Folded, Log, LogError, Seq, What};
-
-/// How many threads do it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Hands {
-    One,
-    Two,
-}
 
 /// A component, and its slot.
 pub type Placed = (Slot, Arc<Component>);
@@ -87,9 +79,9 @@ impl Loose {
         let mut loose = Self::new(seq, parts.into_iter().flatten().collect(), next_slot, names);
         if let Some(stretch) = &first {
             let effects = stretch.joined(next_slot, in_order(effects, effects_there).flatten())?;
-            loose.apply(stretch, effects, Hands::Two)?;
+            loose.apply(stretch, effects, PIECES)?;
         }
-        loose.run(&mut stretches, Hands::Two)?;
+        loose.run(&mut stretches, PIECES)?;
         Ok(Ok(loose))
     }
 
@@ -102,22 +94,19 @@ impl Loose {
         let mut next = stretches.next()?;
         while let Some(stretch) = next.take() {
             let turns = AtomicUsize::new(0);
-            let (turns, ahead) = (&turns, &mut stretches);
-            next = thread::scope(|scope| {
-                let of_stretch = &stretch;
-                let beside = move || -> Result<Option<Stretch>, LogError> {
-                    let next = ahead.next()?;
-                    of_stretch.check_chain(turns).map(|()| next)
-                };
-                let second = thread::Builder::new().spawn_scoped(scope, beside);
-                let effects = stretch.effects(self.next_slot)?;
-                self.apply(&stretch, effects, Hands::One)?;
-                stretch.check_chain(turns)?;
-                let there = second
-                    .map(|second| second.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-                there.ok().transpose()
-            })?
-            .map_or_else(|| stretches.next(), Ok)?;
+            let (here, there) = both(
+                || {
+                    let next = stretches.next()?;
+                    stretch.check_chain(&turns).map(|()| next)
+                },
+                || {
+                    let effects = stretch.effects(self.next_slot, WHOLE)?;
+                    self.apply(&stretch, effects, WHOLE)?;
+                    stretch.check_chain(&turns)
+                },
+            );
+            here?;
+            next = there.unwrap_or_else(|| stretches.next())?;
         }
         Ok(())
     }
@@ -139,7 +128,7 @@ impl Loose {
     /// # Errors
     /// [`LogError`], and then this is of no version at all. Why exactly, a [`Replay`](crate::Replay) says.
     pub fn run_to(&mut self, log: &Log, to: Seq) -> Result<(), LogError> {
-        self.run(&mut Stretches::new(log, self.seq, to), Hands::One)
+        self.run(&mut Stretches::new(log, self.seq, to), WHOLE)
     }
 
     /// As [`Loose::run_to`]. A second thread helps.
@@ -147,16 +136,13 @@ impl Loose {
     /// # Errors
     /// As [`Loose::run_to`].
     pub fn run_on_both(&mut self, log: &Log, to: Seq) -> Result<(), LogError> {
-        self.run(&mut Stretches::new(log, self.seq, to), Hands::Two)
+        self.run(&mut Stretches::new(log, self.seq, to), PIECES)
     }
 
-    fn run(&mut self, stretches: &mut Stretches<'_>, hands: Hands) -> Result<(), LogError> {
+    fn run(&mut self, stretches: &mut Stretches<'_>, pieces: usize) -> Result<(), LogError> {
         while let Some(stretch) = stretches.next()? {
-            let effects = match hands {
-                Hands::One => stretch.effects(self.next_slot),
-                Hands::Two => stretch.effects_on_both(self.next_slot),
-            }?;
-            self.apply(&stretch, effects, hands)?;
+            let effects = stretch.effects(self.next_slot, pieces)?;
+            self.apply(&stretch, effects, pieces)?;
         }
         Ok(())
     }
@@ -175,22 +161,22 @@ impl Loose {
         Ok(Folded::of(self.seq, flow, self.names, self.entries))
     }
 
-    fn apply(&mut self, stretch: &Stretch, effects: Effects<'_>, hands: Hands) -> Result<(), LogError> {
+    fn apply(&mut self, stretch: &Stretch, effects: Effects<'_>, pieces: usize) -> Result<(), LogError> {
         let Effects { row, names, mentioned, next_slot, .. } = effects;
         self.names.extend(names);
         self.next_slot = Slot(next_slot);
-        self.apply_row(&row, mentioned, hands).map_err(|why| stretch.broken(why))?;
+        self.apply_row(&row, mentioned, pieces).map_err(|why| stretch.broken(why))?;
         self.entries += stretch.entries();
         self.seq = stretch.to();
         Ok(())
     }
 
-    fn apply_row(&mut self, row: &[Effect<'_>], mentioned: Vec<u32>, hands: Hands) -> Result<(), Broken> {
+    fn apply_row(&mut self, row: &[Effect<'_>], mentioned: Vec<u32>, pieces: usize) -> Result<(), Broken> {
         let ids = self.ids_of(mentioned, row)?;
         let names = &*self.names;
         let id_of = |slot| ids.get(&slot).cloned().ok_or("a slot is empty");
         let known = Known { name_of: |number: u32| names.get(number as usize), id_of };
-        let shares = shares(std::mem::take(&mut self.components), row, hands);
+        let shares = shares(std::mem::take(&mut self.components), row, pieces);
         let after = on_both(shares, |share| share.apply(row, &known, names.len()));
         for share in after {
             let mut share = share?;
@@ -245,11 +231,11 @@ struct Share {
 /// From how many effects on a second thread is worth its start; few where this is tested.
 const EFFECTS_FOR_TWO: usize = if cfg!(test) { 10 } else { 2_000 };
 
-/// All components and effects, as shares that are of about as many effects each.
-fn shares(components: Vec<Placed>, row: &[Effect<'_>], hands: Hands) -> Vec<Share> {
+/// All components and effects, as so many shares that are of about as many effects each.
+fn shares(components: Vec<Placed>, row: &[Effect<'_>], pieces: usize) -> Vec<Share> {
     let turn = |(at, effect): (u32, &Effect<'_>)| Turn { slot: effect.slot.0, at, is_passing: false };
     let turns = (0..).zip(row).map(turn);
-    if hands == Hands::One || row.len() < EFFECTS_FOR_TWO.max(PIECES) {
+    if pieces == WHOLE || row.len() < EFFECTS_FOR_TWO.max(pieces) {
         return vec![Share { before: components, turns: turns.collect() }];
     }
     // Slots of effects here and there say where the shares have to end.
@@ -257,9 +243,9 @@ fn shares(components: Vec<Placed>, row: &[Effect<'_>], hands: Hands) -> Vec<Shar
         row.iter().step_by((row.len() / 256).max(1)).map(|effect| effect.slot.0).collect();
     sample.sort_unstable();
     let mut begins: Vec<u32> =
-        (1..PIECES).filter_map(|place| sample.get(place * sample.len() / PIECES).copied()).collect();
+        (1..pieces).filter_map(|place| sample.get(place * sample.len() / pieces).copied()).collect();
     begins.dedup();
-    let room = row.len() / PIECES * 5 / 4;
+    let room = row.len() / pieces * 5 / 4;
     let share = || Share { before: Vec::new(), turns: Vec::with_capacity(room) };
     let mut shares: Vec<Share> = (0..=begins.len()).map(|_| share()).collect();
     for turn in turns {
@@ -290,7 +276,7 @@ impl Share {
         let mut turns = sort(turns);
         let mut before = before.into_iter().peekable();
         let mut after = Vec::with_capacity(before.len());
-        let mut later = Later::new(names);
+        let (mut later, mut places) = (Later::new(names), Guesses::default());
         for of_slot in turns.chunk_by_mut(|one, other| one.slot == other.slot) {
             let Some(slot) = of_slot.first().map(|turn| Slot(turn.slot)) else { continue };
             while let Some(untouched) = before.next_if(|(other, _)| *other < slot) {
@@ -305,8 +291,8 @@ impl Share {
                 let Some(Effect { act, .. }) = row.get(turn.at as usize) else { continue };
                 let like = after.last().map(|(_, component): &Placed| &**component);
                 match act.puts().filter(|_| turn.is_passing) {
-                    Some(number) => pass(&mut standing, number, known, &mut later)?,
-                    None => apply(&mut standing, act, known, &mut later, like)?,
+                    Some(number) => pass(&mut standing, number, known, &mut places)?,
+                    None => apply(&mut standing, act, known, &later, &mut places, like)?,
                 }
             }
             after.extend(standing.map(|component| (slot, component)));
@@ -322,7 +308,7 @@ mod tests {
 
     use flow_history_flow::{Component, Name, Slot};
 
-    use super::{Hands, Loose, Placed};
+    use super::{Loose, PIECES, Placed, WHOLE};
     use crate::Seq;
     use crate::effects::{Act, Effect};
 
@@ -361,9 +347,9 @@ mod tests {
                 row.push(Effect { slot: Slot(slot), act });
             }
             assert!(row.len() > 100 || slots > 1, "{} effects", row.len());
-            for hands in [Hands::One, Hands::Two] {
+            for pieces in [WHOLE, PIECES] {
                 let mut loose = Loose::new(Seq(1), components.clone(), Slot(slots), names.clone());
-                loose.apply_row(&row, Vec::new(), hands).unwrap();
+                loose.apply_row(&row, Vec::new(), pieces).unwrap();
                 assert_eq!(loose.components(), expected, "{slots} slots");
             }
         }

@@ -7,43 +7,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use flow_history_flow::{Component, Name};
+use flow_history_flow::{Component, Guesses, Name};
 
 use crate::{Author, VOCABULARY_MAX, VOCABULARY_NAME_BYTES_MAX};
 
 /// How many authors are compared one by one before the table is asked.
 const FEW_AUTHORS: usize = 8;
-/// For how many names the number is guessed before the table is asked.
-const GUESSES: usize = 64;
 
 /// The numbered names and authors of a history up to a version.
 #[derive(Clone, Default, Debug)]
 pub struct Vocabulary {
     names: Table<Name>,
     authors: Table<Arc<Author>>,
-    guesses: Guesses,
-}
-
-/// What number names had that were asked for last: comparing one of them costs less than hashing what is asked for. A guess
-/// is worth nothing until the name of that number is compared.
-#[derive(Clone, Debug)]
-struct Guesses([u32; GUESSES]);
-
-impl Default for Guesses {
-    fn default() -> Self {
-        Self([0; GUESSES])
-    }
-}
-
-impl Guesses {
-    /// The guess for a name, to be set right.
-    fn near(&mut self, name: &Name) -> Option<&mut u32> {
-        let bytes = name.as_bytes();
-        let some = [bytes.first(), bytes.get(bytes.len() / 2), bytes.last()];
-        let mixed =
-            some.into_iter().flatten().fold(bytes.len(), |mixed, byte| mixed * 31 + usize::from(*byte));
-        self.0.get_mut(mixed % GUESSES)
-    }
+    guesses: Guesses<u32>,
 }
 
 #[derive(Clone, Debug)]
@@ -76,7 +52,7 @@ impl<T: Clone + Eq + std::hash::Hash> Table<T> {
 impl Vocabulary {
     /// The number of a name, which is added where there is room; `None` where it is to be spelt out.
     pub(crate) fn number_of_name(&mut self, name: &Name) -> Option<u32> {
-        let guess = self.guesses.near(name)?;
+        let guess = self.guesses.near(name);
         if self.names.items.get(*guess as usize) == Some(name) {
             return Some(*guess);
         }

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use flow_history_flow::{Component, ComponentId, Name, Order, Value};
+use flow_history_flow::{Component, ComponentId, Guesses, Name, Order, Value};
 
 use super::{Act, Known, Later};
-use crate::canonical::NameBytes;
 use crate::sealed::Broken;
 
-/// Does one thing to what stands in a slot; `later` knows what comes after it, `like` is another component that very likely
-/// has the same fields.
+/// Does one thing to what stands in a slot; `later` knows what comes after it, `places` where fields stood last, `like` is another
+/// component that very likely has the same fields.
 pub(crate) fn apply<'n, N: Fn(u32) -> Option<&'n Name>, F: Fn(u32) -> Result<ComponentId, &'static str>>(
     standing: &mut Option<Arc<Component>>,
     act: &Act<'_>,
     known: &Known<N, F>,
-    later: &mut Later,
+    later: &Later,
+    places: &mut Guesses<u8>,
     like: Option<&Component>,
 ) -> Result<(), Broken> {
     match act {
@@ -24,18 +24,11 @@ pub(crate) fn apply<'n, N: Fn(u32) -> Option<&'n Name>, F: Fn(u32) -> Result<Com
         },
         Act::Remove => drop(standing.take().ok_or(EMPTY)?),
         Act::Text(number, text) => {
-            let value = Value::Text((*text).into());
-            here(standing)?.put(known.numbered(*number)?, value, later.place_of(*number));
+            here(standing)?.put(known.numbered(*number)?, Value::Text((*text).into()), places);
         }
         Act::Put(put) => {
             let (field, value) = &**put;
-            let value = known.value(value)?;
-            match field {
-                NameBytes::Numbered(number) => {
-                    here(standing)?.put(known.numbered(*number)?, value, later.place_of(*number));
-                }
-                NameBytes::Spelt(text) => here(standing)?.put(&Name::from(*text), value, &mut 0),
-            }
+            here(standing)?.put(&known.name(field)?, known.value(value)?, places);
         }
         Act::Edit(editing) => {
             let (path, edit) = known.edit(editing)?;
@@ -56,9 +49,9 @@ pub(crate) fn pass<'n, N: Fn(u32) -> Option<&'n Name>, F: Fn(u32) -> Result<Comp
     standing: &mut Option<Arc<Component>>,
     number: u32,
     known: &Known<N, F>,
-    later: &mut Later,
+    places: &mut Guesses<u8>,
 ) -> Result<(), Broken> {
-    here(standing)?.put(known.numbered(number)?, Value::Null, later.place_of(number));
+    here(standing)?.put(known.numbered(number)?, Value::Null, places);
     Ok(())
 }
 

@@ -50,22 +50,19 @@ pub(crate) fn sort(turns: Vec<Turn>) -> Vec<Turn> {
     sorted
 }
 
-/// Which fields of the component in one slot are given a value by what comes later, and where fields mostly stand. One is
-/// used for many slots, one after the other.
+/// Which fields of the component in one slot are given a value by what comes later. One is used for many slots, one
+/// after the other.
 #[derive(Default)]
 pub(crate) struct Later {
     /// For each name that has a number, the round in which it was last met.
     met: Vec<u32>,
     round: u32,
-    places: Vec<u8>,
-    /// For a name without a number.
-    no_place: u8,
 }
 
 impl Later {
     /// For fields whose names have numbers below this.
     pub(crate) fn new(names: usize) -> Self {
-        Self { met: vec![0; names], round: 0, places: vec![0; names], no_place: 0 }
+        Self { met: vec![0; names], round: 0 }
     }
 
     /// Marks what is passing of the turns of one slot. Returns those that are left when everything up to the last removal is
@@ -89,11 +86,6 @@ impl Later {
     /// Whether a field is given a value by what comes after the first of the turns that were marked last.
     pub(crate) fn gives(&self, number: u32) -> bool {
         self.met.get(number as usize) == Some(&self.round)
-    }
-
-    /// Where the field whose name has this number mostly stands.
-    pub(crate) fn place_of(&mut self, number: u32) -> &mut u8 {
-        self.places.get_mut(number as usize).unwrap_or(&mut self.no_place)
     }
 
     /// Nothing was met so far.

@@ -17,7 +17,7 @@ use flow_history_flow::{Component, ComponentId, Edit, Map, Name, Order, Path, Sl
 pub(crate) use self::alone::{apply, pass};
 pub(crate) use self::later::{Later, Turn, sort};
 pub(crate) use self::read::{Allowance, Effects};
-pub(crate) use self::stretch::{PIECES, Stretch, Stretches};
+pub(crate) use self::stretch::{PIECES, Stretch, Stretches, WHOLE};
 use crate::canonical::{NameBytes, Token, ValueBytes};
 use crate::sealed::Broken;
 use crate::token;

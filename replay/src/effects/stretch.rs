@@ -19,6 +19,8 @@ const STRETCH_ENTRIES: u64 = 1 << 17;
 
 /// So many pieces are read one beside the other: more than two, so that who is done first takes another.
 pub(crate) const PIECES: usize = 8;
+/// What is done in one piece is done by one thread.
+pub(crate) const WHOLE: usize = 1;
 
 /// Reads the log from one version to another, a stretch at a time. Checksums are checked, the hash chain is not: what was
 /// sealed was compared with it then, and a frame is summed.
@@ -179,19 +181,11 @@ impl Stretch {
         }
     }
 
-    /// What its entries do, the next add taking this slot.
-    pub(crate) fn effects(&self, next_slot: Slot) -> Result<Effects<'_>, LogError> {
-        let pieces = self.pieces(1);
-        self.joined(
-            next_slot,
-            pieces.into_iter().map(|piece| self.read(piece, &Allowance::default(), next_slot)),
-        )
-    }
-
-    /// As [`Stretch::effects`]; a second thread helps.
-    pub(crate) fn effects_on_both(&self, next_slot: Slot) -> Result<Effects<'_>, LogError> {
+    /// What its entries do, the next add taking this slot. Read in so many pieces; where there are several, a second thread
+    /// helps.
+    pub(crate) fn effects(&self, next_slot: Slot, pieces: usize) -> Result<Effects<'_>, LogError> {
         let allowance = Allowance::default();
-        let read = on_both(self.pieces(PIECES), |piece| self.read(piece, &allowance, next_slot));
+        let read = on_both(self.pieces(pieces), |piece| self.read(piece, &allowance, next_slot));
         self.joined(next_slot, read.into_iter())
     }
 

@@ -11,8 +11,6 @@
 //! A point is the chain before its entry (32 bytes), and how much of each column the entries before take, so that an entry
 //! is read from the last point before it. Codec 0 is for what would inflate to more than [`BLOCK_INFLATED_MAX`](crate::BLOCK_INFLATED_MAX).
 
-use std::borrow::Cow;
-
 use flow_history_flow::Slot;
 
 use super::column::{Deflate, Inflate, Integers, IntegersShape, put_integers, put_texts};
@@ -139,7 +137,7 @@ impl Passage for Shred<'_, '_> {
 
     fn text(&mut self, bytes: Ints, column: Texts) -> Result<(), Broken> {
         let length = self.integer(bytes)?;
-        self.fixed(usize::try_from(length).map_err(|_| Broken("a text is too long"))?, column)
+        self.fixed(length_of(length)?, column)
     }
 
     fn fixed(&mut self, count: usize, column: Texts) -> Result<(), Broken> {
@@ -205,16 +203,12 @@ impl Points {
 }
 
 /// The ids that a block's adds spell out, in order.
-pub(crate) struct Ids<'b> {
-    bytes: Cow<'b, Integers>,
-    texts: Cow<'b, [u8]>,
+pub(crate) struct Ids {
+    bytes: Integers,
+    texts: Vec<u8>,
 }
 
-impl Ids<'_> {
-    pub(crate) fn into_owned(self) -> Ids<'static> {
-        Ids { bytes: Cow::Owned(self.bytes.into_owned()), texts: Cow::Owned(self.texts.into_owned()) }
-    }
-
+impl Ids {
     /// About the bytes that they take in memory.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.bytes() + self.texts.len()
@@ -228,9 +222,9 @@ impl Ids<'_> {
 
 impl Heads {
     /// The ids that its adds spell out.
-    pub(crate) fn ids(&self) -> Result<Ids<'_>, Broken> {
+    pub(crate) fn ids(&self) -> Result<Ids, Broken> {
         let (bytes, texts) = (self.columns.ints(Ints::IdBytes)?, self.columns.texts(Texts::Id)?);
-        Ok(Ids { bytes: Cow::Borrowed(bytes), texts: Cow::Borrowed(texts) })
+        Ok(Ids { bytes: bytes.clone(), texts: texts.to_vec() })
     }
 }
 
@@ -593,7 +587,7 @@ impl Passage for Join<'_> {
     #[inline]
     fn text(&mut self, bytes: Ints, column: Texts) -> Result<(), Broken> {
         let length = self.integer(bytes)?;
-        self.fixed(usize::try_from(length).map_err(|_| Broken("a text is too long"))?, column)
+        self.fixed(length_of(length)?, column)
     }
 
     #[inline]
@@ -635,7 +629,7 @@ impl Passage for BlockParts<'_> {
     #[inline]
     fn text(&mut self, bytes: Ints, column: Texts) -> Result<(), Broken> {
         let length = self.0.next(bytes)?;
-        self.0.cursors.pass(usize::try_from(length).map_err(|_| Broken("a text is too long"))?, column)
+        self.0.cursors.pass(length_of(length)?, column)
     }
 
     #[inline]

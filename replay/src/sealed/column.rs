@@ -22,6 +22,9 @@ const ZSTD: u8 = 1;
 /// Packed integers are read at any place without a pass over the others; zstd has to save more than 1 in this many.
 const WORTH_ONE_IN: usize = 12;
 
+/// So many integers are read together: more than most columns have, and a column that says it has very many takes no more memory.
+pub(crate) const TOGETHER: usize = 4_096;
+
 /// What compresses, and how much it may still compress of one block.
 pub(crate) struct Deflate {
     compressor: Option<Compressor<'static>>,
@@ -301,12 +304,12 @@ impl Integers {
 
     /// How often this stands in a range.
     pub(crate) fn count_of(&self, value: u64, range: Range<usize>) -> usize {
-        // Some at a time: a column that says it has very many takes no memory for it.
-        const SOME: usize = 4_096;
         let range = range.start.min(self.len())..range.end.min(self.len());
-        let some = |begin: usize| self.some(begin..range.end.min(begin + SOME));
-        let counts =
-            range.clone().step_by(SOME).map(|begin| some(begin).iter().filter(|at| **at == value).count());
+        let some = |begin: usize| self.some(begin..range.end.min(begin + TOGETHER));
+        let counts = range
+            .clone()
+            .step_by(TOGETHER)
+            .map(|begin| some(begin).iter().filter(|at| **at == value).count());
         counts.sum()
     }
 
@@ -318,7 +321,7 @@ impl Integers {
         let may_be = move |chunk: &Range<usize>| {
             // Most differ in the lowest byte, and bytes side by side are compared many at a time.
             let bytes = self.bytes.get(chunk.clone()).unwrap_or_default();
-            above.is_some() && (!planes || bytes.iter().fold(false, |found, byte| found | (*byte == low)))
+            !planes || bytes.iter().fold(false, |found, byte| found | (*byte == low))
         };
         let chunks = if above.is_some() { 0..count.div_ceil(64) } else { 0..0 };
         let chunks = chunks.map(move |chunk| chunk * 64..count.min(chunk * 64 + 64)).filter(may_be);

@@ -1,19 +1,14 @@
 //! How far the columns of a block were gone through. Who reads a few entries takes integers and texts out where they lie;
-//! who goes on has whole columns read in one go, which costs a tenth of it for each.
+//! who goes on has many read together, which costs a tenth of it for each.
 
-use super::column::Integers;
+use super::column::{Integers, TOGETHER};
 use super::grammar::{Ints, Texts};
 use super::integer::Broken;
-use super::stored::Stored;
+use super::stored::{EARLY, Stored};
 
 /// So many are taken out of a column one by one before the next ones are read together: more than one entry, and those before it
 /// up to the last point, mostly take.
 const FEW: usize = 160;
-
-/// So many integers are read together: more than most columns have. One that says it has very many takes no more memory.
-const MANY: usize = 4_096;
-
-const EARLY: Broken = Broken("a column ends early");
 
 /// The columns of a block, each gone through up to some place.
 pub(crate) struct Cursors<'c> {
@@ -90,7 +85,7 @@ impl<'c> Cursors<'c> {
         cursor.taken += 1;
         if cursor.taken >= FEW {
             cursor.begin = cursor.at;
-            cursor.some = ints.some(cursor.at..cursor.at.saturating_add(MANY));
+            cursor.some = ints.some(cursor.at..cursor.at.saturating_add(TOGETHER));
         }
         Ok(value)
     }

@@ -3,7 +3,7 @@
 use super::block::BlockStart;
 use super::grammar::Ints;
 use super::integer::Broken;
-use super::stored::Stored;
+use super::stored::{EARLY, Stored};
 
 /// The heads of a block, and whatever else of it was read.
 pub(crate) struct Heads {
@@ -36,7 +36,6 @@ pub(crate) struct Touch {
     pub(crate) comes_or_goes: bool,
 }
 
-const EARLY: Broken = Broken("a column ends early");
 const OUT: Broken = Broken("a slot is out of bounds");
 
 fn narrow(slot: u64) -> Result<u32, Broken> {

@@ -301,7 +301,7 @@ impl SegmentIndex {
                     return Err(self.broken(0, None, Broken("there is no such block")));
                 };
                 let kept = self.kept::<Block>(Kind::Block, at);
-                let of = |heads: &Heads| Ok((heads.added()?, heads.ids()?.into_owned()));
+                let of = |heads: &Heads| Ok((heads.added()?, heads.ids()?));
                 let offset = place.parts.get(HEADS_PART).map_or(0, |part| part.offset);
                 let read = if kept.is_some() || place.start.codec != CODEC_COLUMNS {
                     of(&kept.map_or_else(|| self.block(at), Ok)?.heads)
@@ -475,7 +475,7 @@ impl Found {
 pub(crate) type New = (Vec<Name>, Vec<Arc<Author>>);
 
 /// The slots that adds of a block took, each with whether it is a new one, and the ids that they spell out.
-type Adds = (Vec<(u32, bool)>, Ids<'static>);
+type Adds = (Vec<(u32, bool)>, Ids);
 
 impl SegmentIndex {
     fn offset_of(&self, block: usize) -> u64 {

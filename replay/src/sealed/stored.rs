@@ -21,6 +21,7 @@ pub(crate) struct Stored {
 const INTS: [Range<usize>; 3] = [0..HEADS, HEADS..HEADS + 1, HEADS + 1..Ints::COUNT];
 const TEXTS: [Range<usize>; 3] = [0..0, 0..1, 1..Texts::COUNT];
 
+pub(crate) const EARLY: Broken = Broken("a column ends early");
 const NONE: Broken = Broken("a column is missing");
 
 impl Stored {
