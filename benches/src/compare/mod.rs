@@ -134,8 +134,7 @@ impl Compare {
         let mut peers = built();
         peers.retain(|peer| {
             // What is a variant of another comes when there is time, or when it is named.
-            let is_variant = peer.name().contains("per change");
-            let by_default = self.peers.is_empty() && !(self.quick && is_variant);
+            let by_default = self.peers.is_empty() && !(self.quick && peer.is_variant());
             peer.name().starts_with("flow-history") || by_default || wanted(peer.name())
         });
         peers

@@ -30,6 +30,10 @@ impl Peer for Loro {
         if self.entries { "Loro (per change)" } else { "Loro" }
     }
 
+    fn is_variant(&self) -> bool {
+        self.entries
+    }
+
     fn about(&self) -> String {
         let how = if self.entries {
             "a change of its own for each of ours, with time and author"

@@ -88,6 +88,11 @@ pub trait Peer {
     /// Its name in the table.
     fn name(&self) -> &'static str;
 
+    /// Whether it is another with other settings, which --quick leaves out unless it is named.
+    fn is_variant(&self) -> bool {
+        false
+    }
+
     /// Version and settings, in a line.
     fn about(&self) -> String;
 
@@ -237,11 +242,20 @@ pub fn built() -> Vec<Box<dyn Peer>> {
     #[cfg(feature = "git2")]
     peers.push(Box::new(git2::Git2));
     #[cfg(feature = "tephra")]
-    peers.push(Box::new(tephra::Tephra));
+    peers.extend([
+        Box::new(tephra::Tephra { tagged: false }) as Box<dyn Peer>,
+        Box::new(tephra::Tephra { tagged: true }),
+    ]);
     #[cfg(feature = "umadb")]
-    peers.push(Box::new(umadb::UmaDb));
+    peers.extend([
+        Box::new(umadb::UmaDb { tagged: false }) as Box<dyn Peer>,
+        Box::new(umadb::UmaDb { tagged: true }),
+    ]);
     #[cfg(feature = "sierradb")]
-    peers.push(Box::new(sierradb::SierraDb));
+    peers.extend([
+        Box::new(sierradb::SierraDb { as_it_comes: false }) as Box<dyn Peer>,
+        Box::new(sierradb::SierraDb { as_it_comes: true }),
+    ]);
     #[cfg(feature = "raft-engine")]
     peers.push(Box::new(raft_engine::RaftEngine));
     #[cfg(feature = "okaywal")]

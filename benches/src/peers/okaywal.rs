@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use okaywal::{Configuration, Entry, EntryId, LogManager, SegmentReader, WriteAheadLog};
 
-use super::log_only::{Entries, Folded, Putter, durable_only};
+use super::log_only::{self, Entries, Folded, Putter, durable_only};
 use super::{Failure, Kind, Outcome, Peer, Store, broken};
 
 /// Written ahead before they are used.
@@ -92,20 +92,20 @@ impl Entries for Log {
         Ok(self.recovered.len() as u64 + self.appended)
     }
 
-    fn put(&mut self, bytes: Vec<u8>) -> Outcome<()> {
+    fn put(&mut self, entry: log_only::Entry) -> Outcome<()> {
         self.appended += 1;
-        put(&self.log, &bytes)
+        put(&self.log, &entry.bytes)
     }
 
     fn putters(&mut self, count: usize) -> Outcome<Vec<Putter>> {
         let putter = |_| -> Putter {
             let log = self.log.clone();
-            Box::new(move |bytes| put(&log, &bytes))
+            Box::new(move |entry| put(&log, &entry.bytes))
         };
         Ok((0..count).map(putter).collect())
     }
 
-    fn pipeline(&mut self, _all: Vec<Vec<u8>>, _in_flight: usize) -> Outcome<()> {
+    fn pipeline(&mut self, _all: Vec<log_only::Entry>, _in_flight: usize) -> Outcome<()> {
         Err(Failure::Cannot("it has nothing for it"))
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use raft_engine::{Config, Engine, LogBatch, ReadableSize};
 
-use super::log_only::{Entries, Folded, Putter, adapter};
+use super::log_only::{Entries, Entry, Folded, Putter, adapter};
 use super::{Kind, Outcome, Peer, Store, broken};
 
 fn version_of(key: &[u8]) -> u64 {
@@ -68,11 +68,11 @@ struct Log {
     kind: Kind,
 }
 
-fn put(engine: &Engine, newest: &AtomicU64, kind: Kind, all: Vec<Vec<u8>>) -> Outcome<()> {
+fn put(engine: &Engine, newest: &AtomicU64, kind: Kind, all: impl IntoIterator<Item = Entry>) -> Outcome<()> {
     let mut batch = LogBatch::default();
-    for bytes in all {
+    for entry in all {
         let version = newest.fetch_add(1, Ordering::Relaxed) + 1;
-        batch.put(REGION, version.to_be_bytes().to_vec(), bytes).map_err(broken)?;
+        batch.put(REGION, version.to_be_bytes().to_vec(), entry.bytes).map_err(broken)?;
     }
     engine.write(&mut batch, kind == Kind::Durable).map(|_| ()).map_err(broken)
 }
@@ -82,20 +82,24 @@ impl Entries for Log {
         Ok(self.newest.load(Ordering::Relaxed))
     }
 
-    fn put(&mut self, bytes: Vec<u8>) -> Outcome<()> {
-        put(&self.engine, &self.newest, self.kind, vec![bytes])
+    fn put(&mut self, entry: Entry) -> Outcome<()> {
+        put(&self.engine, &self.newest, self.kind, vec![entry])
     }
 
     fn putters(&mut self, count: usize) -> Outcome<Vec<Putter>> {
         let putter = |_| -> Putter {
             let (engine, newest, kind) = (Arc::clone(&self.engine), Arc::clone(&self.newest), self.kind);
-            Box::new(move |bytes| put(&engine, &newest, kind, vec![bytes]))
+            Box::new(move |entry| put(&engine, &newest, kind, vec![entry]))
         };
         Ok((0..count).map(putter).collect())
     }
 
-    fn pipeline(&mut self, all: Vec<Vec<u8>>, in_flight: usize) -> Outcome<()> {
-        all.chunks(in_flight).try_for_each(|all| put(&self.engine, &self.newest, self.kind, all.to_vec()))
+    fn pipeline(&mut self, all: Vec<Entry>, in_flight: usize) -> Outcome<()> {
+        let mut left = all.into_iter().peekable();
+        while left.peek().is_some() {
+            put(&self.engine, &self.newest, self.kind, left.by_ref().take(in_flight))?;
+        }
+        Ok(())
     }
 
     fn read(&mut self, to: u64, each: &mut dyn FnMut(&[u8]) -> Outcome<()>) -> Outcome<()> {

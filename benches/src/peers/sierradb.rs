@@ -12,7 +12,7 @@ use smallvec::smallvec;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-use super::log_only::{Entries, Folded, Putter, adapter, durable_only};
+use super::log_only::{Entries, Entry, Folded, Putter, adapter, durable_only};
 use super::{Kind, Outcome, Peer, Store, broken};
 
 const SEGMENT_BYTES: usize = 64 << 20;
@@ -20,17 +20,27 @@ const PARTITION: u16 = 0;
 const KEY: Uuid = Uuid::from_u128(0x1234_5678_9abc_4def_8123_4567_89ab_cdef);
 
 /// SierraDB.
-pub(super) struct SierraDb;
+pub(super) struct SierraDb {
+    /// Whether it syncs when it would by itself, which an append waits for, and not at once.
+    pub(super) as_it_comes: bool,
+}
 
 impl Peer for SierraDb {
     fn name(&self) -> &'static str {
-        "SierraDB"
+        if self.as_it_comes { "SierraDB (default sync)" } else { "SierraDB" }
+    }
+
+    fn is_variant(&self) -> bool {
+        self.as_it_comes
     }
 
     fn about(&self) -> String {
-        "0.3 in process, no server; one bucket, segments of 64 MiB, no compression; min_sync_bytes 1, so that no append \
-         waits for its interval of 5 ms"
-            .to_owned()
+        let syncs = if self.as_it_comes {
+            "syncs as it comes, after 5 ms, 50 events or 4,096 bytes, which every append waits for"
+        } else {
+            "min_sync_bytes 1, so that no append waits for its interval of 5 ms"
+        };
+        format!("0.3 in process, no server; one bucket, segments of 64 MiB, no compression; {syncs}")
     }
 
     fn gives(&self) -> &'static str {
@@ -46,16 +56,18 @@ impl Peer for SierraDb {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = Arc::new(runtime.map_err(broken)?);
         let inside = runtime.enter();
-        let database = DatabaseBuilder::new()
+        let mut options = DatabaseBuilder::new();
+        options
             .total_buckets(1)
             .bucket_ids(vec![0])
             .writer_threads(1)
             .reader_threads(2)
             .segment_size_bytes(SEGMENT_BYTES)
-            .compression(false)
-            .min_sync_bytes(1)
-            .open(path)
-            .map_err(broken)?;
+            .compression(false);
+        if !self.as_it_comes {
+            options.min_sync_bytes(1);
+        }
+        let database = options.open(path).map_err(broken)?;
         drop(inside);
         Ok(Folded::open(Box::new(Log { database: Arc::new(database), runtime })))
     }
@@ -116,23 +128,23 @@ impl Entries for Log {
         Ok(latest.map_or(0, |latest| latest.sequence + 1))
     }
 
-    fn put(&mut self, bytes: Vec<u8>) -> Outcome<()> {
-        append(&self.runtime, &self.database, bytes)
+    fn put(&mut self, entry: Entry) -> Outcome<()> {
+        append(&self.runtime, &self.database, entry.bytes)
     }
 
     fn putters(&mut self, count: usize) -> Outcome<Vec<Putter>> {
         let putter = |_| -> Putter {
             let (database, runtime) = (Arc::clone(&self.database), Arc::clone(&self.runtime));
-            Box::new(move |bytes| append(&runtime, &database, bytes))
+            Box::new(move |entry| append(&runtime, &database, entry.bytes))
         };
         Ok((0..count).map(putter).collect())
     }
 
-    fn pipeline(&mut self, all: Vec<Vec<u8>>, in_flight: usize) -> Outcome<()> {
+    fn pipeline(&mut self, all: Vec<Entry>, in_flight: usize) -> Outcome<()> {
         self.runtime.block_on(async {
             let mut waiting = std::collections::VecDeque::with_capacity(in_flight);
-            for bytes in all {
-                let (database, transaction) = (Arc::clone(&self.database), transaction_of(bytes)?);
+            for entry in all {
+                let (database, transaction) = (Arc::clone(&self.database), transaction_of(entry.bytes)?);
                 waiting.push_back(tokio::spawn(async move { database.append_events(transaction).await }));
                 if waiting.len() >= in_flight
                     && let Some(oldest) = waiting.pop_front()

@@ -9,9 +9,9 @@ use umadb_core::db::UmaDb as Database;
 use umadb_core::mvcc::{Mvcc, StorageOptions};
 use umadb_core::writer_thread_blocking::writer_thread_blocking;
 use umadb_core::writer_thread_request::WriterThreadRequest;
-use umadb_dcb::{DcbEvent, DcbEventStoreSync, DcbResult};
+use umadb_dcb::{DcbEvent, DcbEventStoreSync, DcbQuery, DcbQueryItem, DcbResult};
 
-use super::log_only::{Entries, Folded, Putter, adapter, durable_only};
+use super::log_only::{Entries, Entry, Folded, NO_FLOW, Putter, adapter, durable_only};
 use super::{Kind, Outcome, Peer, Store, broken};
 
 /// As its server has it.
@@ -19,17 +19,26 @@ const BATCH_EVENTS: usize = 2_048;
 const CACHE_MIB: usize = 256;
 
 /// UmaDB.
-pub(super) struct UmaDb;
+pub(super) struct UmaDb {
+    /// Whether each event has the components that it is about as tags, so that those of one can be asked for.
+    pub(super) tagged: bool,
+}
 
 impl Peer for UmaDb {
     fn name(&self) -> &'static str {
-        "UmaDB"
+        if self.tagged { "UmaDB (tagged)" } else { "UmaDB" }
+    }
+
+    fn is_variant(&self) -> bool {
+        self.tagged
     }
 
     fn about(&self) -> String {
-        "umadb-core 0.7 in process, no gRPC; a page cache of 256 MiB; one event a change, without tags; no condition is \
-         checked; several threads through its blocking writer thread, 2,048 events a batch"
-            .to_owned()
+        let tags = if self.tagged { "the components of each as tags" } else { "without tags" };
+        format!(
+            "umadb-core 0.7 in process, no gRPC; a page cache of 256 MiB; one event a change, {tags}; no condition is \
+             checked; several threads through its blocking writer thread, 2,048 events a batch"
+        )
     }
 
     fn gives(&self) -> &'static str {
@@ -45,23 +54,24 @@ impl Peer for UmaDb {
         std::fs::create_dir_all(path).map_err(broken)?;
         let options = StorageOptions::default().db_path(path).page_cache_max_mb(CACHE_MIB);
         let database = Database::from_arc(Arc::new(Mvcc::new(false, options).map_err(broken)?));
-        Ok(Folded::open(Box::new(Log { database })))
+        Ok(Folded::open(Box::new(Log { database, tagged: self.tagged })))
     }
 }
 
 struct Log {
     database: Database,
+    tagged: bool,
 }
 
 type Requests = mpsc::Sender<WriterThreadRequest>;
 
-fn event_of(bytes: Vec<u8>) -> DcbEvent {
-    DcbEvent::new().event_type("change").data(bytes)
+fn event_of(entry: Entry) -> DcbEvent {
+    DcbEvent::new().event_type("change").tags(entry.tags).data(entry.bytes)
 }
 
-fn send(requests: &Requests, bytes: Vec<u8>) -> Outcome<oneshot::Receiver<DcbResult<u64>>> {
+fn send(requests: &Requests, entry: Entry) -> Outcome<oneshot::Receiver<DcbResult<u64>>> {
     let (response_tx, answer) = oneshot::channel();
-    let events = vec![event_of(bytes)];
+    let events = vec![event_of(entry)];
     let request = WriterThreadRequest::Append {
         events,
         condition: None,
@@ -89,11 +99,12 @@ impl Log {
 
     fn walk(
         &self,
+        query: Option<DcbQuery>,
         backwards: bool,
         limit: Option<u32>,
         each: &mut dyn FnMut(&[u8]) -> Outcome<()>,
     ) -> Outcome<()> {
-        for event in self.database.read(None, None, backwards, limit).map_err(broken)? {
+        for event in self.database.read(query, None, backwards, limit).map_err(broken)? {
             each(&event.map_err(broken)?.event.data)?;
         }
         Ok(())
@@ -101,28 +112,32 @@ impl Log {
 }
 
 impl Entries for Log {
+    fn tagged(&self) -> bool {
+        self.tagged
+    }
+
     fn newest(&mut self) -> Outcome<u64> {
         Ok(self.database.head().map_err(broken)?.unwrap_or_default())
     }
 
-    fn put(&mut self, bytes: Vec<u8>) -> Outcome<()> {
-        self.database.append(vec![event_of(bytes)], None, None).map(|_| ()).map_err(broken)
+    fn put(&mut self, entry: Entry) -> Outcome<()> {
+        self.database.append(vec![event_of(entry)], None, None).map(|_| ()).map_err(broken)
     }
 
     fn putters(&mut self, count: usize) -> Outcome<Vec<Putter>> {
         let requests = self.writer()?;
         let putter = |_| -> Putter {
             let requests = requests.clone();
-            Box::new(move |bytes| wait(send(&requests, bytes)?))
+            Box::new(move |entry| wait(send(&requests, entry)?))
         };
         Ok((0..count).map(putter).collect())
     }
 
-    fn pipeline(&mut self, all: Vec<Vec<u8>>, in_flight: usize) -> Outcome<()> {
+    fn pipeline(&mut self, all: Vec<Entry>, in_flight: usize) -> Outcome<()> {
         let requests = self.writer()?;
         let mut waiting = VecDeque::with_capacity(in_flight);
-        for bytes in all {
-            waiting.push_back(send(&requests, bytes)?);
+        for entry in all {
+            waiting.push_back(send(&requests, entry)?);
             if waiting.len() >= in_flight
                 && let Some(oldest) = waiting.pop_front()
             {
@@ -133,11 +148,24 @@ impl Entries for Log {
     }
 
     fn read(&mut self, to: u64, each: &mut dyn FnMut(&[u8]) -> Outcome<()>) -> Outcome<()> {
-        self.walk(false, u32::try_from(to).ok(), each)
+        self.walk(None, false, u32::try_from(to).ok(), each)
     }
 
     fn newest_first(&mut self, limit: usize, each: &mut dyn FnMut(&[u8]) -> Outcome<()>) -> Outcome<()> {
-        self.walk(true, u32::try_from(limit).ok(), each)
+        self.walk(None, true, u32::try_from(limit).ok(), each)
+    }
+
+    fn newest_of(
+        &mut self,
+        tag: &str,
+        limit: usize,
+        each: &mut dyn FnMut(&[u8]) -> Outcome<()>,
+    ) -> Outcome<()> {
+        if !self.tagged {
+            return Err(NO_FLOW);
+        }
+        let query = DcbQuery::new().item(DcbQueryItem::new().tags([tag]));
+        self.walk(Some(query), true, u32::try_from(limit).ok(), each)
     }
 
     fn flush(&mut self) -> Outcome<()> {
