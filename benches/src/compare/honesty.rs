@@ -2,7 +2,7 @@
 //! hold in the end what was appended.
 
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -77,7 +77,7 @@ pub(super) fn killed(peer: &dyn Peer, place: &Place, acknowledged: usize) -> Str
 fn killed_at(peer: &dyn Peer, path: &Path, acknowledged: usize) -> Outcome<String> {
     let mut command =
         Child::command(Task::Endless, peer.name(), path, 0, 0, Workload::W1k).map_err(broken)?;
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().map_err(broken)?;
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(broken)?;
     let (mut last, mut said) = (0_u64, 0);
     if let Some(out) = child.stdout.take() {
         let mut lines = BufReader::new(out).lines();
@@ -91,14 +91,21 @@ fn killed_at(peer: &dyn Peer, path: &Path, acknowledged: usize) -> Outcome<Strin
             last = last.max(version);
         }
     }
-    child.wait().map_err(broken)?;
+    let mut complaint = String::new();
+    if let Some(mut told) = child.stderr.take() {
+        told.read_to_string(&mut complaint).map_err(broken)?;
+    }
+    let ended = child.wait().map_err(broken)?;
+    let why = complaint.lines().rev().find(|line| !line.trim().is_empty()).map(str::trim);
     if last == 0 {
-        return Ok("nothing was acknowledged".to_owned());
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        return Ok(format!("nothing was acknowledged{why}"));
     }
     let mut store = peer.open(path, Kind::Durable)?;
     let newest = store.newest()?;
     if said < acknowledged {
-        return Ok(format!("ended by itself after acknowledging {last}; {newest} there"));
+        let why = why.map_or_else(|| ended.to_string(), str::to_owned);
+        return Ok(format!("ended by itself after acknowledging {last} ({why}); {newest} there"));
     }
     if newest < last {
         return Ok(format!("LOST: {last} acknowledged, {newest} there"));
