@@ -631,6 +631,7 @@ impl<I: Deref<Target = LogIndex>> Iterator for Touches<I> {
             // Behind what cannot be read nothing is said.
             self.segments = 0..0;
             self.blocks.clear();
+            self.entries.clear();
         }
         next.transpose()
     }
