@@ -16,6 +16,9 @@ const COMPONENTS_FOR_TWO: usize = if cfg!(test) { 10 } else { 1_000 };
 /// Some slots that follow each other, at both versions.
 type Span<'l> = (&'l [Placed], &'l [Placed]);
 
+/// A component as it was, and as it is, where it was found by its id.
+type Pair<'l> = (Option<&'l Arc<Component>>, Option<&'l Arc<Component>>);
+
 /// What was found in some slots: what differs, what is only there before, what is only there after.
 #[derive(Default)]
 struct Apart<'l> {
@@ -42,7 +45,7 @@ impl Loose {
             came.extend(apart.came);
         }
         // What went and came again under its id has two slots.
-        let mut both = Vec::with_capacity(came.len() + went.len());
+        let mut both: Vec<Pair<'_>> = Vec::with_capacity(came.len() + went.len());
         for component in came {
             both.push((went.remove(&component.id), Some(component)));
         }
@@ -51,7 +54,7 @@ impl Loose {
         let room = both.len() / PIECES + 1;
         let pieces = if both.len() < COMPONENTS_FOR_TWO { both.len().max(1) } else { room };
         let pieces = both.chunks(pieces).collect();
-        let both = on_both(pieces, |piece: &[(Option<&Arc<Component>>, Option<&Arc<Component>>)]| {
+        let both = on_both(pieces, |piece: &[Pair<'_>]| {
             piece.iter().map(|(before, after)| ComponentDifference::of(*before, *after)).collect::<Vec<_>>()
         });
         differ.extend(both.into_iter().flatten());
