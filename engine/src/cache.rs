@@ -49,6 +49,8 @@ pub(crate) enum Kind {
     State,
     /// The whole flow at a version, and no more of it.
     Flow,
+    /// The components at a version, not put together.
+    Loose,
 }
 
 /// What a history's log keeps of its sealed segments, by the number of the history's files.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flow_history_checkpoint::{Checkpoint, CheckpointError, Page, ReadAt, Turns};
-use flow_history_flow::{Component, Flow, Slot, mistake};
+use flow_history_flow::{Component, Difference, Flow, Slot, mistake};
 use flow_history_replay::{
     Chain, Ending, Entry, FileName, Folded, IDENTITY_BYTES, Log, LogError, LogIndex, Loose, Pushed, Replay,
     Seq, Source, State, What, read_up_to,
@@ -330,10 +330,10 @@ impl Files {
         believed.then_some((checkpoint, chain))
     }
 
-    /// The flow of a version from a checkpoint before it: on two threads, one of which reads the entries between while the
-    /// other reads the pages. `None` where the checkpoint cannot be used; an older one may do. Where the entries are what
+    /// The components of a version from a checkpoint before it: on two threads, one of which reads the entries between while
+    /// the other reads the pages. `None` where the checkpoint cannot be used; an older one may do. Where the entries are what
     /// cannot be folded, none will.
-    fn fold_from_checkpoint(&self, log: &Log, from: Seq, to: Seq) -> Result<Option<Folded>, LogError> {
+    fn loose_from_checkpoint(&self, log: &Log, from: Seq, to: Seq) -> Result<Option<Loose>, LogError> {
         // Without the chain nothing later would notice that a checkpoint is of another line of the history.
         let agrees = |chain| log.chain_at(from).is_ok_and(|of_log| of_log == Some(chain));
         let opened = self.open_where(log, from, agrees).and_then(|(checkpoint, _)| {
@@ -344,7 +344,7 @@ impl Files {
         let turns = Turns::default();
         let start = (from, checkpoint.header().next_slot, names);
         let loose = Loose::starting(log, start, to, || checkpoint.components(&turns))?;
-        Ok(loose.ok().and_then(|loose| loose.into_folded().ok()))
+        Ok(loose.ok())
     }
 
     /// A checkpoint of this history that agrees with the log, to be asked for single components.
@@ -484,6 +484,9 @@ impl Files {
         if seq < log.oldest() {
             return None;
         }
+        if let Some(loose) = self.loose_at_hand(seq) {
+            return Loose::clone(&loose).into_folded().ok();
+        }
         let near_state: Option<Arc<State>> = self.kept(seq);
         let near_flow: Option<Arc<Folded>> = self.kept(seq);
         let newest =
@@ -491,7 +494,8 @@ impl Files {
         let mut checkpoints = if newest == Some(seq) { Vec::new() } else { self.checkpoints().ok()? };
         checkpoints.retain(|other| *other <= seq && newest.is_none_or(|newest| *other > newest));
         for from in checkpoints.into_iter().rev() {
-            if let Some(folded) = self.fold_from_checkpoint(log, from, seq).ok()? {
+            let loose = self.loose_from_checkpoint(log, from, seq).ok()?;
+            if let Some(folded) = loose.and_then(|loose| loose.into_folded().ok()) {
                 self.entries_read.fetch_add(folded.entries_folded(), Ordering::Relaxed);
                 return Some(folded);
             }
@@ -512,6 +516,53 @@ impl Files {
         }
         self.entries_read.fetch_add(folded.entries_folded().saturating_sub(before), Ordering::Relaxed);
         Some(folded)
+    }
+
+    /// What changed from one version to another, told by their components, of which no flows are made. `None` where these do
+    /// not tell all of it, or where no checkpoint is nearer than a flow that is kept: then the flows say it.
+    pub(crate) fn difference_of_loose(&self, log: &Log, before: Seq, after: Seq) -> Option<Difference> {
+        let _entered = telemetry::enter(Phase::Reconstruct);
+        let older = self.loose_at(log, before.min(after), None)?;
+        let newer = self.loose_at(log, before.max(after), Some(&older))?;
+        if before <= after { older.difference(&newer) } else { newer.difference(&older) }
+    }
+
+    fn loose_at_hand(&self, seq: Seq) -> Option<Arc<Loose>> {
+        cache::get(self.key(Kind::Loose, seq.0, 0))
+    }
+
+    /// The components of a version, given those of an earlier one, which are gone on from where no checkpoint lies between.
+    fn loose_at(&self, log: &Log, seq: Seq, earlier: Option<&Arc<Loose>>) -> Option<Arc<Loose>> {
+        if seq < log.oldest() {
+            return None;
+        }
+        if let Some(kept) = self.loose_at_hand(seq) {
+            return Some(kept);
+        }
+        let near_flow: Option<Arc<Folded>> = self.kept(seq);
+        let near_state: Option<Arc<State>> = self.kept(seq);
+        let newest = near_flow.map(|flow| flow.seq()).max(near_state.map(|state| state.seq));
+        let mut checkpoints = self.checkpoints().ok()?;
+        checkpoints.retain(|other| *other <= seq && newest.is_none_or(|newest| *other > newest));
+        let go_on = |earlier: &Arc<Loose>| {
+            let mut loose = Loose::clone(earlier);
+            loose.run_on_both(log, seq).ok()?;
+            Some(loose)
+        };
+        let earlier = earlier.filter(|earlier| checkpoints.last().is_none_or(|from| *from <= earlier.seq()));
+        let loose = match earlier {
+            Some(earlier) => go_on(earlier)?,
+            None => {
+                let usable = |from| self.loose_from_checkpoint(log, from, seq).transpose();
+                checkpoints.into_iter().rev().find_map(usable)?.ok()?
+            }
+        };
+        let before = earlier.map_or(0, |earlier| earlier.entries_read());
+        self.entries_read.fetch_add(loose.entries_read().saturating_sub(before), Ordering::Relaxed);
+        let loose = Arc::new(loose);
+        let bytes = loose.components().len() * COMPONENT_BYTES;
+        cache::put(self.key(Kind::Loose, seq.0, 0), &loose, bytes);
+        Some(loose)
     }
 
     /// What is kept of the newest version not later than this.

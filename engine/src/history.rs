@@ -618,6 +618,12 @@ impl History {
         if let Some(near) = self.diff_near(&before, &after)? {
             return Ok(near);
         }
+        if !before.is_whole() && !after.is_whole() {
+            let (files, of) = (self.files(), (before.seq(), after.seq()));
+            if let Some(told) = files.read(|log| Ok(files.difference_of_loose(log, of.0, of.1)))? {
+                return Ok(told);
+            }
+        }
         Ok(Difference::between(before.flow()?, after.flow()?))
     }
 

@@ -82,12 +82,12 @@ impl Difference {
         for (_, new) in after.iter() {
             match before.component(&new.id) {
                 Some(old) if Arc::ptr_eq(old, new) || old == new => {}
-                old => components.push(ComponentDifference::new(old, Some(new))),
+                old => components.push(ComponentDifference::of(old, Some(new))),
             }
         }
         for (_, old) in before.iter() {
             if after.component(&old.id).is_none() {
-                components.push(ComponentDifference::new(Some(old), None));
+                components.push(ComponentDifference::of(Some(old), None));
             }
         }
         components.sort_unstable_by(|a, b| a.id.cmp(&b.id));
@@ -113,7 +113,7 @@ impl Difference {
         let components: Vec<ComponentDifference> = by_id
             .into_values()
             .filter(|(before, after)| before != after)
-            .map(|(before, after)| ComponentDifference::new(before.as_ref(), after.as_ref()))
+            .map(|(before, after)| ComponentDifference::of(before.as_ref(), after.as_ref()))
             .collect();
         let is_whole = components.iter().all(|component| component.kind() != ChangeKind::Reordered);
         is_whole.then_some(Self { components })
@@ -137,7 +137,7 @@ impl Difference {
         let components = ids
             .into_iter()
             .filter(differ)
-            .map(|id| ComponentDifference::new(before.component(id), after.component(id)))
+            .map(|id| ComponentDifference::of(before.component(id), after.component(id)))
             .collect();
         Self::of(components, before, after)
     }
@@ -179,7 +179,9 @@ impl Difference {
 }
 
 impl ComponentDifference {
-    fn new(before: Option<&Arc<Component>>, after: Option<&Arc<Component>>) -> Self {
+    /// A component as it was and as it is, which differ.
+    #[must_use]
+    pub fn of(before: Option<&Arc<Component>>, after: Option<&Arc<Component>>) -> Self {
         let id = before.or(after).map_or_else(|| ComponentId::from(""), |component| component.id.clone());
         let mut fields = Vec::new();
         for (name, value) in after.into_iter().flat_map(|component| component.fields.iter()) {

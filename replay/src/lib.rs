@@ -55,6 +55,7 @@ mod both; //       work in parts, which a second thread takes a share of
 mod effects; //    what entries do to the flow, read and not yet applied
 mod folded; //     folding for the flow alone
 mod loose; //      the same for many entries at once, component by component
+mod difference; // what differs between two versions, of which no flows are made
 
 pub use crate::author::{Author, AuthorKind};
 pub use crate::base::{BaseHeader, Whole, encode_base, is_same_state};

@@ -123,6 +123,12 @@ impl Loose {
         &self.components
     }
 
+    /// How many entries were read to get here.
+    #[must_use]
+    pub fn entries_read(&self) -> u64 {
+        self.entries
+    }
+
     /// Applies the entries after this version, up to a later one.
     ///
     /// # Errors

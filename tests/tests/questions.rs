@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use flow_history::{
     At, Author, Component, ComponentId, Difference, Durability, Entry, Flow, History, Intent, Mark,
-    MemoryStorage, Operation, OperationKind, Scope, Seq, Slot, Tuning, Value,
+    MemoryStorage, Operation, OperationKind, Order, Scope, Seq, Slot, Tuning, Value,
 };
 use flow_history_replay::Body;
 use flow_history_tests::{Chance, Gene, SeededClock, thoroughness};
@@ -117,6 +117,57 @@ fn a_difference_is_that_of_the_whole_flows() {
         }
     }
     assert!(differ > 500, "{differ} differences were compared");
+}
+
+/// Versions between which more was touched than is asked for one by one: they are compared by what checkpoints and entries give,
+/// with no flow made of it, forwards and backwards, with what was read before and without. Where something only moved among the
+/// others, the flows say so.
+#[test]
+fn a_difference_of_versions_far_apart_is_that_of_the_whole_flows() {
+    let storage = MemoryStorage::new();
+    let options = || History::options().tuning(Tuning::hostile()).clock(SeededClock::new(5));
+    let history = options().open_storage(Arc::new(storage.clone())).unwrap();
+    let (alice, mut chance) = (Author::user("alice"), Chance::new(5));
+    let made = |name: usize| Component::new(format!("part-{name}"), "part").field("rate", 0);
+    let operations = (0..50).map(|name| Operation::add(made(name))).collect();
+    history.change(&alice, "").operations(operations).append().unwrap();
+    let mut flows = vec![Flow::new(), history.at(At::Head).unwrap().to_flow().unwrap()];
+    for round in 0..20 {
+        let head = flows.last().unwrap().clone();
+        let mut operations = Vec::new();
+        for name in 0..60 {
+            let id = format!("part-{name}");
+            match (head.component(&id).is_some(), chance.below(20)) {
+                (true, 0..=1) => operations.push(Operation::Remove { id: id.as_str().into() }),
+                (true, 2) if round > 14 => {
+                    let order = Order::from_bytes(&[u8::try_from(name).unwrap() + 1]);
+                    operations.push(Operation::Move { id: id.as_str().into(), parent: None, order });
+                }
+                (true, _) => operations.push(Operation::set(id, "rate", round)),
+                (false, 0..=9) => operations.push(Operation::add(made(name))),
+                (false, _) => {}
+            }
+        }
+        history.change(&alice, "").operations(operations).append().unwrap();
+        flows.push(history.at(At::Head).unwrap().to_flow().unwrap());
+    }
+    history.close().unwrap();
+    assert!(storage.files().keys().filter(|name| name.starts_with("checkpoint-")).count() > 1);
+    let reader = options().open_storage_read_only(Arc::new(storage)).unwrap();
+    assert_eq!(flows.len() as u64, reader.version().seq().0 + 1);
+    for (before, old) in flows.iter().enumerate() {
+        for (after, new) in flows.iter().enumerate() {
+            if chance.once_in(2) {
+                flow_history::forget_cached();
+            }
+            let difference = reader.diff(before as u64, after as u64).unwrap();
+            assert_eq!(difference, Difference::between(old, new), "{before} to {after}");
+            assert_eq!(reader.diff(before as u64, after as u64).unwrap(), difference, "asked again");
+            if chance.once_in(4) {
+                assert_eq!(reader.at(after as u64).unwrap().to_flow().unwrap(), *new, "{after}");
+            }
+        }
+    }
 }
 
 /// More than is read at once of several entries together.

@@ -10,9 +10,10 @@
 //! A slot leads to blocks, not to entries: which entries of a block they are, its heads say. Naming the entries costs
 //! some 15 bits a change where changes are spread evenly, naming blocks 3 or 4, and an entry is read with its block anyway.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use super::column::{Deflate, Inflate, Integers, put_integers};
+use super::column::{Deflate, Inflate, Integers, IntegersShape, put_integers};
 use super::integer::{Broken, Reader};
 
 /// Most slots, or ids, in one page.
@@ -177,23 +178,87 @@ pub(crate) fn id_pages(mut ids: Vec<(u64, u32)>, deflate: &mut Deflate) -> Vec<N
         .collect()
 }
 
-/// The entries of a page of ids.
-pub(crate) fn read_id_page(bytes: &[u8], count: u32) -> Result<Vec<(u64, u32)>, Broken> {
-    let (mut reader, mut inflate) = (Reader(bytes), Inflate::new());
-    let hashes = Integers::read(&mut reader, &mut inflate)?;
-    let slots = Integers::read(&mut reader, &mut inflate)?;
-    reader.end()?;
-    let out = Broken("a page of the ids is not what it says");
-    if hashes.len() != count as usize || slots.len() != hashes.len() || slots.len() > PAGE_KEYS {
-        return Err(out);
+/// A page of the ids in memory. Most look-ups find nothing in it, and those take the hashes alone.
+pub(crate) struct IdPage {
+    hashes: Integers,
+    slots: IntegersShape,
+    /// The slots as they were read.
+    stored: Vec<u8>,
+}
+
+const NO_ID_PAGE: Broken = Broken("a page of the ids is not what it says");
+
+impl IdPage {
+    /// A page of so many ids.
+    pub(crate) fn read(bytes: &[u8], count: u32) -> Result<Self, Broken> {
+        let (mut reader, mut inflate) = (Reader(bytes), Inflate::new());
+        let hashes = Integers::read(&mut reader, &mut inflate)?;
+        let (slots, stored) = IntegersShape::read(&mut reader, &mut inflate)?;
+        reader.end()?;
+        if hashes.len() != count as usize || slots.len() != hashes.len() || slots.len() > PAGE_KEYS {
+            return Err(NO_ID_PAGE);
+        }
+        Ok(Self { hashes, slots, stored: stored.to_vec() })
     }
-    let mut hash = 0_u64;
-    hashes
-        .iter()
-        .zip(slots.iter())
-        .map(|(delta, slot)| {
-            hash = hash.checked_add(delta).ok_or(out)?;
-            Ok((hash, u32::try_from(slot).map_err(|_| out)?))
-        })
-        .collect()
+
+    /// About the bytes that it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.hashes.bytes() + self.stored.len()
+    }
+
+    /// The hashes, with the slots less the first new one of the segment.
+    pub(crate) fn pairs(&self) -> Result<Vec<(u64, u32)>, Broken> {
+        let slots = self.slots.open(&self.stored)?;
+        let mut hash = 0_u64;
+        let pairs = self.hashes.iter().zip(slots.iter()).map(|(delta, slot)| {
+            hash = hash.checked_add(delta).ok_or(NO_ID_PAGE)?;
+            Ok((hash, u32::try_from(slot).map_err(|_| NO_ID_PAGE)?))
+        });
+        pairs.collect()
+    }
+
+    /// The slots of a hash, less the first new one of the segment.
+    pub(crate) fn slots_of(&self, hash: u64) -> Result<Vec<u32>, Broken> {
+        let (mut other, mut alike) = (0_u64, 0..0);
+        for (place, delta) in self.hashes.first(usize::MAX).into_iter().enumerate() {
+            other = other.checked_add(delta).ok_or(NO_ID_PAGE)?;
+            match other.cmp(&hash) {
+                Ordering::Less => alike = place + 1..place + 1,
+                Ordering::Equal => alike.end = place + 1,
+                Ordering::Greater => break,
+            }
+        }
+        if alike.is_empty() {
+            return Ok(Vec::new());
+        }
+        let slots = self.slots.open(&self.stored)?.some(alike);
+        slots.into_iter().map(|slot| u32::try_from(slot).map_err(|_| NO_ID_PAGE)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Deflate, IdPage, id_pages};
+
+    #[test]
+    fn a_page_of_ids_says_of_each_hash_what_all_of_its_pairs_say() {
+        // Some hashes come more than once, and most in between not at all.
+        let ids: Vec<(u64, u32)> = (0..700_u32).map(|at| (u64::from(at * at % 1_009), at ^ 5)).collect();
+        for level in [None, Some(3)] {
+            let pages = id_pages(ids.clone(), &mut Deflate::new(level));
+            let [(first, count, bytes)] = pages.as_slice() else { panic!("{} pages", pages.len()) };
+            let page = IdPage::read(bytes, *count).unwrap();
+            let pairs = page.pairs().unwrap();
+            let mut expected = ids.clone();
+            expected.sort_unstable();
+            assert_eq!((*first, &pairs), (0, &expected));
+            for hash in 0..1_020 {
+                let of_hash: Vec<u32> =
+                    pairs.iter().filter(|(other, _)| *other == hash).map(|(_, slot)| *slot).collect();
+                assert_eq!(page.slots_of(hash).unwrap(), of_hash, "{hash}");
+            }
+            assert!(IdPage::read(bytes, *count + 1).is_err());
+            assert!(IdPage::read(&bytes[..bytes.len() - 1], *count).is_err());
+        }
+    }
 }

@@ -11,7 +11,7 @@ use super::block::{BODIES_PART, Block, CODEC_COLUMNS, HEADS_PART, IDS_PART, Ids,
 use super::footer::{Footer, Page, Part};
 use super::header::SealedHeader;
 use super::heads::Heads;
-use super::indexes::{SlotIndex, SlotPage, hash_of, read_id_page};
+use super::indexes::{IdPage, SlotIndex, SlotPage, hash_of};
 use super::integer::Broken;
 use super::stored::Stored;
 use crate::effects::Effect;
@@ -356,26 +356,26 @@ impl SegmentIndex {
         Ok(index)
     }
 
-    /// A page of the ids: hashes, and slots less the first new one of the segment.
-    pub(crate) fn id_page(&self, at: usize) -> Result<Arc<Vec<(u64, u32)>>, LogError> {
+    /// What a page of the ids says.
+    fn with_id_page<T>(
+        &self,
+        at: usize,
+        look: impl FnOnce(&IdPage) -> Result<T, Broken>,
+    ) -> Result<Option<T>, LogError> {
         let footer = self.footer()?;
-        let Some(place) = footer.id_pages.get(at) else { return Ok(Arc::default()) };
-        self.piece(
-            Kind::IdPage,
-            at,
-            |page: &Vec<(u64, u32)>| size_of_val(&**page),
-            || {
-                let bytes = self.read(&[place.part])?;
-                read_id_page(&bytes, place.count).map_err(|why| self.broken(place.part.offset, None, why))
-            },
-        )
+        let Some(place) = footer.id_pages.get(at) else { return Ok(None) };
+        let broken = |why| self.broken(place.part.offset, None, why);
+        let page = self.piece(Kind::IdPage, at, IdPage::bytes, || {
+            IdPage::read(&self.read(&[place.part])?, place.count).map_err(broken)
+        })?;
+        look(&page).map(Some).map_err(broken)
     }
 
-    /// All pages of the ids.
+    /// All ids: hashes, and slots less the first new one of the segment.
     pub(crate) fn id_index(&self) -> Result<Vec<(u64, u32)>, LogError> {
         let mut ids = Vec::new();
         for at in 0..self.footer()?.id_pages.len() {
-            ids.extend_from_slice(&self.id_page(at)?);
+            ids.extend(self.with_id_page(at, IdPage::pairs)?.unwrap_or_default());
         }
         Ok(ids)
     }
@@ -512,6 +512,12 @@ impl SegmentIndex {
         Ok(Found { at, chain, log_time, next_slot, offset: self.offset_of(block), run })
     }
 
+    /// The bytes of the entries in the block of an entry of this segment, as its footer says.
+    pub(crate) fn block_bytes(&self, seq: Seq) -> u64 {
+        let Ok(footer) = self.footer() else { return 0 };
+        footer.blocks.get(footer.block_of(seq)).map_or(0, |place| place.start.bytes)
+    }
+
     /// Calls with what an entry of this segment does.
     pub(crate) fn with_effects<T>(
         &self,
@@ -567,9 +573,10 @@ impl SegmentIndex {
         let to = footer.id_pages.partition_point(|page| page.first <= hash);
         let mut slots = Vec::new();
         for at in from..to {
-            let page = self.id_page(at)?;
-            let alike = page.iter().filter(|(other, _)| *other == hash);
-            slots.extend(alike.map(|(_, slot)| Slot(self.0.header.before.next_slot.saturating_add(*slot))));
+            let alike = self.with_id_page(at, |page| page.slots_of(hash))?.unwrap_or_default();
+            slots.extend(
+                alike.into_iter().map(|slot| Slot(self.0.header.before.next_slot.saturating_add(slot))),
+            );
         }
         slots.sort_unstable();
         let mut sure = Vec::new();
