@@ -502,10 +502,16 @@ impl Files {
             _ => Folded::from(&log.start().ok()?),
         };
         let mut before = folded.entries_folded();
-        if seq.0 - folded.seq().0 >= MANY_ENTRIES {
+        let many = seq.0 - folded.seq().0 >= MANY_ENTRIES;
+        // Of an empty flow there is nothing to take apart, and the first entry after it may add all there is.
+        if many || folded.flow().is_empty() {
             let mut loose = Loose::of(&folded);
             drop(folded);
-            loose.run_on_both(log, seq).ok()?;
+            if many {
+                loose.run_on_both(log, seq).ok()?
+            } else {
+                loose.run_to(log, seq).ok()?
+            }
             (folded, before) = (loose.into_folded().ok()?, 0);
         } else {
             folded.run_to(log, seq).ok()?;

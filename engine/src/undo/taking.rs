@@ -1,5 +1,6 @@
 //! The operations that take entries back from the flow as it is now, and what is in the way.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use flow_history_flow::{
@@ -43,10 +44,17 @@ pub(super) fn take_back(
     let mut flow = now.clone();
     let mut newest = Some(head);
     let free = terms.left_out.is_empty() && terms.renamed.is_empty();
-    for unit in units {
+    for (at, unit) in units.iter().enumerate() {
         let nothing_since = newest == Some(unit.seq());
         newest = newest.filter(|_| nothing_since).and_then(Seq::previous);
         let concerned = gone.concerns(unit);
+        // Of the last one nobody asks what flow it leaves; to put it together costs more than all the rest.
+        let is_last = at + 1 == units.len();
+        let known = nothing_since || unit.around.is_none() || gone.is_empty();
+        if is_last && free && !concerned && known && comes_back_whole(unit, nothing_since, &flow) {
+            taking.operations.extend(unit.inverses.iter().cloned());
+            break;
+        }
         let whole = match (free && !concerned, &unit.around) {
             (false, _) => None,
             (true, _) if nothing_since => {
@@ -55,7 +63,9 @@ pub(super) fn take_back(
                 Some(then)
             }
             (true, None) => unchanged_since(unit, &flow),
-            (true, Some((before, after))) if gone.is_empty() => taken_exactly(unit, (before, after), &flow),
+            (true, Some(around)) if gone.is_empty() => {
+                unit.after().and_then(|after| taken_exactly(unit, (&around.before, after), &flow))
+            }
             _ => None,
         };
         if let Some(then) = whole {
@@ -93,6 +103,42 @@ pub(super) fn take_back(
         taking.add(merged);
     }
     Ok(taking)
+}
+
+/// Whether a unit that only removed components is taken back from this flow by its inverse as it is: all of them are still
+/// away, and what contains them and what wires lead to is there, or comes with them. `false` says nothing yet.
+fn comes_back_whole(unit: &Known, nothing_since: bool, now: &Flow) -> bool {
+    if !unit.only_removes() {
+        return false;
+    }
+    if nothing_since {
+        return true;
+    }
+    let before = unit.around.as_ref().map(|around| &around.before);
+    let there = |id: &ComponentId| now.slot(id).is_some();
+    let mut come = HashSet::with_capacity(unit.inverses.len());
+    let mut slots = Vec::with_capacity(unit.inverses.len());
+    let comes = unit.inverses.iter().all(|inverse| {
+        let Operation::Add { component, slot: Some(slot) } = inverse else { return false };
+        slots.push(*slot);
+        let parent = component.parent.as_ref();
+        !there(&component.id)
+            && *slot < now.next_slot()
+            && now.component_in(*slot).is_none()
+            && parent.is_none_or(|parent| come.contains(parent) || there(parent))
+            && come.insert(&component.id)
+    });
+    let stands = |end: &ComponentId| {
+        come.contains(end) || there(end) || before.is_some_and(|before| before.slot(end).is_none())
+    };
+    slots.sort_unstable();
+    slots.dedup();
+    comes
+        && slots.len() == unit.inverses.len()
+        && unit.inverses.iter().all(|inverse| match inverse {
+            Operation::Add { component, .. } => component.ends().all(stands),
+            _ => false,
+        })
 }
 
 /// The flow without a unit, where everything that it touched is as it left it, and nobody came to depend on it.
