@@ -43,6 +43,9 @@ pub(super) struct Entries<'h> {
     flow: Flow,
     known: HashMap<Seq, Arc<Known>>,
     glanced: HashMap<Seq, Glance>,
+    /// The entry that was glanced at first, where it only sets values, with the slot that was given out next: it is nearly
+    /// always the one that is taken, and is not read a second time.
+    first: Option<(Entry, Slot)>,
     flushed: bool,
     /// Whether an entry was read on its flow already: whoever wants a second one walks, and folding many at once is quicker.
     walks: bool,
@@ -121,6 +124,7 @@ impl<'h> Entries<'h> {
             flow,
             known: HashMap::new(),
             glanced: HashMap::new(),
+            first: None,
             flushed: false,
             walks: false,
         }
@@ -150,10 +154,18 @@ impl<'h> Entries<'h> {
         }
         let glance = match self.at_hand_or_flushed(seq)? {
             Some(known) => Glance::of(&known.entry),
-            None => match self.read_header(seq) {
-                Some(header) => Glance { seq, header: Arc::new(header) },
-                None => Glance::of(&self.get(seq)?.entry),
-            },
+            None => {
+                if self.glanced.is_empty() {
+                    self.first = self.read_sets(seq);
+                }
+                match (&self.first, self.glanced.is_empty()) {
+                    (Some((entry, _)), true) => Glance::of(entry),
+                    _ => match self.read_header(seq) {
+                        Some(header) => Glance { seq, header: Arc::new(header) },
+                        None => Glance::of(&self.get(seq)?.entry),
+                    },
+                }
+            }
         };
         self.glanced.insert(seq, glance.clone());
         Ok(glance)
@@ -215,13 +227,11 @@ impl<'h> Entries<'h> {
     /// An entry that only sets values of components, read with these components and without the flow around them: what
     /// somebody did long ago is read as quickly as what was done just now. Where anything is not as expected, `None`:
     /// folding says what is wrong.
-    fn read_alone(&self, seq: Seq) -> Option<Known> {
+    fn read_alone(&mut self, seq: Seq) -> Option<Known> {
+        let first = self.first.take_if(|(entry, _)| entry.seq == seq);
+        let (entry, next_slot) = first.or_else(|| self.read_sets(seq))?;
         let files = self.history.files();
         let index = files.index_reaching(seq).ok()?;
-        if !index.only_sets(seq).ok()? {
-            return None;
-        }
-        let (entry, next_slot) = index.entry_and_slot(seq).ok()??;
         let operations = match &entry.body {
             Body::Change(operations) => operations.as_slice(),
             _ => &[],
@@ -241,6 +251,15 @@ impl<'h> Entries<'h> {
         }
         inverses.reverse();
         Some(Known { entry: Arc::new(entry), inverses: Arc::new(inverses), next_slot, around: None })
+    }
+
+    /// An entry that only sets values, and the slot that was given out next.
+    fn read_sets(&self, seq: Seq) -> Option<(Entry, Slot)> {
+        let index = self.history.files().index_reaching(seq).ok()?;
+        if !index.only_sets(seq).ok()? {
+            return None;
+        }
+        index.entry_and_slot(seq).ok()?
     }
 
     fn at_hand(&mut self, seq: Seq) -> Option<Arc<Known>> {

@@ -4,13 +4,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use flow_history_flow::{
-    Component, ComponentId, Conflict, Flow, Merged, Operation, Slot, Step, Terms, merge_among,
+    Component, ComponentId, Conflict, Edit, Flow, Merged, Operation, Slot, Step, Terms, merge_among,
 };
 use flow_history_replay::{Link, Seq};
 
 use super::entries::{Entries, Known};
 use super::gone::Gone;
 use crate::Error;
+
+/// Operations of which each is compared with all others.
+const FEW: usize = 16;
 
 /// What taking something back, or restoring it, comes to.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -48,10 +51,14 @@ pub(super) fn take_back(
         let nothing_since = newest == Some(unit.seq());
         newest = newest.filter(|_| nothing_since).and_then(Seq::previous);
         let concerned = gone.concerns(unit);
-        // Of the last one nobody asks what flow it leaves; to put it together costs more than all the rest.
+        // Of the last one nobody asks what flow it leaves; to put that together costs more than all the rest.
         let is_last = at + 1 == units.len();
-        let known = nothing_since || unit.around.is_none() || gone.is_empty();
-        if is_last && free && !concerned && known && comes_back_whole(unit, nothing_since, &flow) {
+        let fits = || match &unit.around {
+            _ if nothing_since => true,
+            None => is_as_set(unit, &flow) || comes_back_whole(unit, &flow),
+            Some(_) => gone.is_empty() && comes_back_whole(unit, &flow),
+        };
+        if is_last && free && !concerned && fits() {
             taking.operations.extend(unit.inverses.iter().cloned());
             break;
         }
@@ -105,14 +112,36 @@ pub(super) fn take_back(
     Ok(taking)
 }
 
-/// Whether a unit that only removed components is taken back from this flow by its inverse as it is: all of them are still
-/// away, and what contains them and what wires lead to is there, or comes with them. `false` says nothing yet.
-fn comes_back_whole(unit: &Known, nothing_since: bool, now: &Flow) -> bool {
-    if !unit.only_removes() {
+/// Whether a unit that gave a few fields values is taken back from this flow by its inverse as it is: whoever takes it back
+/// and does it again is where they were. Looks at the components alone. `false` says nothing yet.
+fn is_as_set(unit: &Known, now: &Flow) -> bool {
+    let operations = unit.operations();
+    let whole_field = |operation: &Operation| match operation {
+        Operation::Set { path, edit, .. } => {
+            path.steps.is_empty() && matches!(edit, Edit::Put(_) | Edit::Clear)
+        }
+        _ => false,
+    };
+    if operations.len() > FEW || !operations.iter().chain(&*unit.inverses).all(whole_field) {
         return false;
     }
-    if nothing_since {
-        return true;
+    operations.iter().map(Operation::id).all(|id| {
+        let Some(held) = now.component(id) else { return false };
+        // What has the id by now may be another component, of another kind perhaps.
+        if now.slot(id).is_none_or(|slot| slot >= unit.next_slot) {
+            return false;
+        }
+        let mut of_it = unit.inverses.iter().chain(operations).filter(|operation| operation.id() == id);
+        let again = of_it.try_fold(Some(Arc::clone(held)), |held, operation| operation.apply_alone(held));
+        again.is_ok_and(|again| again.as_ref() == Some(held))
+    })
+}
+
+/// Whether a unit that only removed components is taken back from this flow by its inverse as it is: all of them are still
+/// away, and what contains them and what wires lead to is there, or comes with them. `false` says nothing yet.
+fn comes_back_whole(unit: &Known, now: &Flow) -> bool {
+    if !unit.only_removes() {
+        return false;
     }
     let before = unit.around.as_ref().map(|around| &around.before);
     let there = |id: &ComponentId| now.slot(id).is_some();
