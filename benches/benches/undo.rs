@@ -140,13 +140,10 @@ fn far_history(path: &Path, foreign: usize) -> History {
     let history = History::open(path).unwrap();
     let alice = Author::user("alice");
     let of = |id: &str| Component::new(id, "processor").field("note", note(0));
-    let mut add = history.change(&alice, "").add(of("far-bob")).add(of("busy"));
-    for asking in 0..ROUNDS * ASKING {
-        add = add.add(of(&format!("far-{asking}")));
-    }
-    add.append().unwrap();
+    history.change(&alice, "").add(of("far-bob")).add(of("busy")).append().unwrap();
     for asking in 0..ROUNDS * ASKING {
         let id = format!("far-{asking}");
+        history.change(&alice, "").add(of(&id)).append().unwrap();
         change(&history, &Author::user(&id), &id, asking);
     }
     let mut waiting = VecDeque::with_capacity(IN_FLIGHT);

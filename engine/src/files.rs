@@ -416,7 +416,11 @@ impl Files {
         let before = held.take();
         let made = self.read(|log| match &before {
             Some(before) => before.renewed(log),
-            None => LogIndex::of(log),
+            // What happened long ago is told without a walk along the raw segment.
+            None => match LogIndex::of_sealed(log)? {
+                sealed if sealed.last_seq() >= seq => Ok(sealed),
+                sealed => sealed.renewed(log),
+            },
         })?;
         let made = Arc::new(made);
         *held = Some(Arc::clone(&made));

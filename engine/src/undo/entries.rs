@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use flow_history_flow::{Flow, Operation, Slot};
-use flow_history_replay::{Body, Entry, Header, Intent, Link, Seq, taken_by};
+use flow_history_replay::{Body, Entry, Header, Intent, Link, Seq, Told, taken_by};
 
 use crate::past::Past;
 use crate::writer::Recent;
@@ -154,18 +154,19 @@ impl<'h> Entries<'h> {
         }
         let glance = match self.at_hand_or_flushed(seq)? {
             Some(known) => Glance::of(&known.entry),
-            None => {
-                if self.glanced.is_empty() {
-                    self.first = self.read_sets(seq);
+            None if self.glanced.is_empty() => match self.read_sets(seq) {
+                Some(Told::Sets(entry, next_slot)) => {
+                    let glance = Glance::of(&entry);
+                    self.first = Some((entry, next_slot));
+                    glance
                 }
-                match (&self.first, self.glanced.is_empty()) {
-                    (Some((entry, _)), true) => Glance::of(entry),
-                    _ => match self.read_header(seq) {
-                        Some(header) => Glance { seq, header: Arc::new(header) },
-                        None => Glance::of(&self.get(seq)?.entry),
-                    },
-                }
-            }
+                Some(Told::Header(header)) => Glance { seq, header: Arc::new(header) },
+                None => Glance::of(&self.get(seq)?.entry),
+            },
+            None => match self.read_header(seq) {
+                Some(header) => Glance { seq, header: Arc::new(header) },
+                None => Glance::of(&self.get(seq)?.entry),
+            },
         };
         self.glanced.insert(seq, glance.clone());
         Ok(glance)
@@ -229,7 +230,11 @@ impl<'h> Entries<'h> {
     /// folding says what is wrong.
     fn read_alone(&mut self, seq: Seq) -> Option<Known> {
         let first = self.first.take_if(|(entry, _)| entry.seq == seq);
-        let (entry, next_slot) = first.or_else(|| self.read_sets(seq))?;
+        let read = || match self.read_sets(seq) {
+            Some(Told::Sets(entry, next_slot)) => Some((entry, next_slot)),
+            _ => None,
+        };
+        let (entry, next_slot) = first.or_else(read)?;
         let files = self.history.files();
         let index = files.index_reaching(seq).ok()?;
         let operations = match &entry.body {
@@ -253,13 +258,9 @@ impl<'h> Entries<'h> {
         Some(Known { entry: Arc::new(entry), inverses: Arc::new(inverses), next_slot, around: None })
     }
 
-    /// An entry that only sets values, and the slot that was given out next.
-    fn read_sets(&self, seq: Seq) -> Option<(Entry, Slot)> {
-        let index = self.history.files().index_reaching(seq).ok()?;
-        if !index.only_sets(seq).ok()? {
-            return None;
-        }
-        index.entry_and_slot(seq).ok()?
+    /// An entry that only sets values; of any other its header. Where anything is not as expected, `None`.
+    fn read_sets(&self, seq: Seq) -> Option<Told> {
+        self.history.files().index_reaching(seq).ok()?.sets_or_header(seq).ok()?
     }
 
     fn at_hand(&mut self, seq: Seq) -> Option<Arc<Known>> {
