@@ -77,8 +77,9 @@ fn undo(place: &Place, settings: &Settings, table: &mut Table) {
         .unwrap();
 }
 
-/// Authors who ask, each for a change of their own.
-const ASKING: usize = 15;
+/// Rounds, and the authors of each who ask, everybody once and for a change of their own.
+const ROUNDS: usize = 15;
+const ASKING: usize = 20;
 
 fn undo_far(place: &Place, settings: &Settings, table: &mut Table) {
     let foreign = if settings.quick { 200_000 } else { 9_000_000 };
@@ -100,20 +101,21 @@ fn undo_far(place: &Place, settings: &Settings, table: &mut Table) {
 fn far_row(history: &History, name: &'static str, foreign: usize, settings: &Settings, table: &mut Table) {
     let bob = Author::user("far-bob");
     let (mut ratios, mut micros, mut planning) = (Vec::new(), Vec::new(), Vec::new());
-    for asking in 0..ASKING {
-        // Enough appends that one slow sync does not decide a round of one undo.
-        let mut appends: Vec<f64> = Vec::new();
-        (0..10).for_each(|at| appends.push(timed(|| change(history, &bob, "far-bob", asking * 20 + at))));
-        let author = Author::user(&format!("far-{asking}"));
-        let scope = Scope::Author(author.id.to_string());
-        let began = Instant::now();
-        let plan = history.plan(&author, Proposal::undo(scope)).unwrap();
-        planning.push(began.elapsed().as_secs_f64() * 1e6);
-        plan.finish().unwrap();
-        let undone = began.elapsed().as_secs_f64();
-        (10..20).for_each(|at| appends.push(timed(|| change(history, &bob, "far-bob", asking * 20 + at))));
-        ratios.push(undone / median(&appends));
-        micros.push(undone * 1e6);
+    for round in 0..ROUNDS {
+        // An append and an undo take turns; one slow sync decides neither median.
+        let (mut appends, mut undos) = (Vec::new(), Vec::new());
+        for asking in round * ASKING..(round + 1) * ASKING {
+            appends.push(timed(|| change(history, &bob, "far-bob", asking)));
+            let author = Author::user(&format!("far-{asking}"));
+            let scope = Scope::Author(author.id.to_string());
+            let began = Instant::now();
+            let plan = history.plan(&author, Proposal::undo(scope)).unwrap();
+            planning.push(began.elapsed().as_secs_f64() * 1e6);
+            plan.finish().unwrap();
+            undos.push(began.elapsed().as_secs_f64());
+        }
+        ratios.push(median(&undos) / median(&appends));
+        micros.push(median(&undos) * 1e6);
     }
     table
         .add(Row {
@@ -138,13 +140,10 @@ fn far_history(path: &Path, foreign: usize) -> History {
     let history = History::open(path).unwrap();
     let alice = Author::user("alice");
     let of = |id: &str| Component::new(id, "processor").field("note", note(0));
-    let mut add = history.change(&alice, "").add(of("far-bob")).add(of("busy"));
-    for asking in 0..ASKING {
-        add = add.add(of(&format!("far-{asking}")));
-    }
-    add.append().unwrap();
-    for asking in 0..ASKING {
+    history.change(&alice, "").add(of("far-bob")).add(of("busy")).append().unwrap();
+    for asking in 0..ROUNDS * ASKING {
         let id = format!("far-{asking}");
+        history.change(&alice, "").add(of(&id)).append().unwrap();
         change(&history, &Author::user(&id), &id, asking);
     }
     let mut waiting = VecDeque::with_capacity(IN_FLIGHT);

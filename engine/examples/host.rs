@@ -120,10 +120,11 @@ fn undo(history: &History, engine: &mut Engine, author: &Author, crash: Option<C
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    if let (Some(dir), Some(point)) = (arguments.next(), arguments.next()) {
+    let (dir, point) = (arguments.next(), arguments.next());
+    let crash = CRASHES.into_iter().find(|crash| point.as_ref() == Some(&format!("{crash:?}")));
+    if let (Some(dir), Some(crash)) = (dir, crash) {
         let (history, mut engine, _) = settle(Path::new(&dir));
-        let crash = CRASHES.into_iter().find(|crash| format!("{crash:?}") == point);
-        undo(&history, &mut engine, &Author::user("alice"), crash).unwrap();
+        undo(&history, &mut engine, &Author::user("alice"), Some(crash)).unwrap();
         panic!("it was to crash");
     }
 

@@ -416,7 +416,11 @@ impl Files {
         let before = held.take();
         let made = self.read(|log| match &before {
             Some(before) => before.renewed(log),
-            None => LogIndex::of(log),
+            // What happened long ago is told without a walk along the raw segment.
+            None => match LogIndex::of_sealed(log)? {
+                sealed if sealed.last_seq() >= seq => Ok(sealed),
+                sealed => sealed.renewed(log),
+            },
         })?;
         let made = Arc::new(made);
         *held = Some(Arc::clone(&made));
@@ -506,10 +510,16 @@ impl Files {
             _ => Folded::from(&log.start().ok()?),
         };
         let mut before = folded.entries_folded();
-        if seq.0 - folded.seq().0 >= MANY_ENTRIES {
+        let many = seq.0 - folded.seq().0 >= MANY_ENTRIES;
+        // Of an empty flow there is nothing to take apart, and the first entry after it may add all there is.
+        if many || folded.flow().is_empty() {
             let mut loose = Loose::of(&folded);
             drop(folded);
-            loose.run_on_both(log, seq).ok()?;
+            if many {
+                loose.run_on_both(log, seq).ok()?
+            } else {
+                loose.run_to(log, seq).ok()?
+            }
             (folded, before) = (loose.into_folded().ok()?, 0);
         } else {
             folded.run_to(log, seq).ok()?;

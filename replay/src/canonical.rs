@@ -40,7 +40,7 @@ use bincode::{BorrowDecode, Decode, Encode};
 use flow_history_flow::{NESTING_MAX, Slot, Splice, Splices};
 
 pub(crate) use self::decode::{
-    decode_entry, decode_header, decode_whole_entry, elapsed_of, unknown_encoding,
+    decode_entry, decode_header, decode_if_it_sets, decode_whole_entry, elapsed_of, unknown_encoding,
 };
 pub(crate) use self::encode::EntryEncoder;
 pub(crate) use self::shared::{shared_of, vocabulary_from_bytes, vocabulary_to_bytes};

@@ -72,7 +72,7 @@ pub use crate::identity::{IDENTITY_BYTES, Identity};
 pub use crate::keys::{KEYS_REMEMBERED, Keyed, Keys, content_of};
 pub use crate::limits::*;
 pub use crate::log::{CLOSING_BYTES, Log, SegmentSummary};
-pub use crate::log_index::{LogIndex, Touches};
+pub use crate::log_index::{LogIndex, Told, Touches};
 pub use crate::loose::{Loose, Placed};
 pub use crate::replay::Replay;
 pub use crate::sealed::{Grown, SealedHeader, Sealing, SegmentIndex, seal, verify_sealed};

@@ -9,11 +9,11 @@ use std::sync::{Arc, OnceLock};
 use flow_history_flow::{Component, ComponentId, Flow, Guesses, Name, Slot};
 
 use crate::both::on_both;
-use crate::effects::{Act, Known, Later, apply};
+use crate::effects::{Known, Later, apply};
 use crate::sealed::{Found, New, index_of_raw};
 use crate::{
-    Author, BaseHeader, Chain, Entry, FlowVersionId, Header, HistoryId, Log, LogError, SegmentIndex, Seq,
-    Source, Stacks, State, What, Whole,
+    Author, BaseHeader, Body, Chain, Entry, FlowVersionId, Header, HistoryId, Log, LogError, SegmentIndex,
+    Seq, Source, Stacks, State, What, Whole,
 };
 
 /// What decoding an entry needs to know of what is before it. A [`State`] knows it, and so do the indexes of a log.
@@ -77,6 +77,15 @@ pub struct LogIndex {
     near: Option<Flow>,
 }
 
+/// An entry as far as [`LogIndex::sets_or_header`] reads it.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// All of it, and the slot that was given out next.
+    Sets(Entry, Slot),
+    /// What it says of itself.
+    Header(Header),
+}
+
 /// What a pruned log begins with, read when something that older entries told is asked for.
 struct Base {
     header: BaseHeader,
@@ -123,11 +132,24 @@ impl LogIndex {
         Self { segments: Vec::new(), base: None, near: None }.renewed(log)
     }
 
+    /// Of the segments of a log that are sealed, up to the first that is not: nothing is walked.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn of_sealed(log: &Log) -> Result<Self, LogError> {
+        let sealed = log.segments().iter().take_while(|summary| summary.sealed.is_some()).count();
+        Self { segments: Vec::new(), base: None, near: None }.renewed_up_to(log, sealed)
+    }
+
     /// Of the same log later on: what did not change since is kept.
     ///
     /// # Errors
     /// [`LogError`].
     pub fn renewed(&self, log: &Log) -> Result<Self, LogError> {
+        self.renewed_up_to(log, log.segments().len())
+    }
+
+    fn renewed_up_to(&self, log: &Log, count: usize) -> Result<Self, LogError> {
         let mut segments: Vec<SegmentIndex> = Vec::new();
         let same = self.base.as_ref().filter(|base| Some(&base.header) == log.base()).cloned();
         let base = same.or_else(|| {
@@ -135,7 +157,7 @@ impl LogIndex {
             Some(Arc::new(Base { header, source, whole: OnceLock::new() }))
         });
         let grown = base.as_ref().map(|base| base.header.grown).unwrap_or_default();
-        for (at, summary) in log.segments().iter().enumerate() {
+        for (at, summary) in log.segments().iter().take(count).enumerate() {
             let end = match (&summary.sealed, log.segments().get(at + 1)) {
                 (Some(sealed), _) => sealed.header().last_seq,
                 (None, Some(next)) => next.header.first_seq.previous().unwrap_or_default(),
@@ -238,6 +260,22 @@ impl LogIndex {
         self.decoded(seq, |found, before| crate::canonical::decode_header(found.bytes(), before))
     }
 
+    /// An entry that gives components values and nothing else, and the slot that was given out next before it; of any other
+    /// what it says of itself. `None` where there is none of this number. Reads its block.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn sets_or_header(&self, seq: Seq) -> Result<Option<Told>, LogError> {
+        self.decoded(seq, |found, before| {
+            let (header, body) = crate::canonical::decode_if_it_sets(found.bytes(), before)?;
+            let id = FlowVersionId::new(seq, &found.chain);
+            Ok(match body {
+                Some(body @ Body::Change(_)) => Told::Sets(Entry { seq, id, header, body }, found.next_slot),
+                _ => Told::Header(header),
+            })
+        })
+    }
+
     fn decoded<T>(
         &self,
         seq: Seq,
@@ -284,17 +322,6 @@ impl LogIndex {
             Ok(()) => Ok(standing),
             Err(error) => Err(around.failure.take().unwrap_or(error)),
         }
-    }
-
-    /// Whether an entry gives components values, and nothing else. Reads its block.
-    ///
-    /// # Errors
-    /// [`LogError`].
-    pub fn only_sets(&self, seq: Seq) -> Result<bool, LogError> {
-        let Some(segment) = self.segment_of(seq) else { return Ok(false) };
-        segment.with_effects(seq, |effects| {
-            Ok(effects.iter().all(|effect| matches!(effect.act, Act::Text(..) | Act::Put(_) | Act::Edit(_))))
-        })
     }
 
     /// What is known of what is before an entry, its log time and the slot that its first add takes left out.

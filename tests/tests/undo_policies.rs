@@ -178,6 +178,49 @@ fn by_a_policy_that_was_deleted_since() {
     managed.allowed("user3");
 }
 
+/// Whoever may touch p1, and by whichever policy: one of its own, that of its group, or one that was deleted since.
+#[test]
+fn everybody_gets_the_same_answer_by_every_kind_of_policy() {
+    let group = |write: &[&str]| policy("pg1-policy", "pg1", &[("write", write), ("manage", &["admin"])]);
+    let own = || policy("p1-policy", "p1", &[("write", &["user1", "carol"])]);
+    for kind in ["overridden", "inherited", "deleted"] {
+        let scene = || match kind {
+            "overridden" => Scene::new(Some(group(&["user1", "user2"])), Some(own())),
+            "inherited" => Scene::new(Some(group(&["user1", "carol"])), None),
+            _ => Scene::new(Some(group(&["user1"])), Some(own())),
+        };
+        let removed = || {
+            let scene = scene();
+            scene.history.change(&Author::user("user1"), "").remove("p1").append().unwrap();
+            if kind == "deleted" {
+                let gone = scene.history.change(&Author::user("admin"), "").remove("pg1-policy");
+                gone.intent(flow_history::Intent::System).append().unwrap();
+            }
+            scene
+        };
+        let by = if kind == "inherited" { "pg1-policy inherited from pg1" } else { "p1-policy of p1" };
+        let reason = removed().denied("user2");
+        assert!(reason.contains(by) && reason.contains("user2 may not write p1"), "{kind}: {reason}");
+        assert!(reason.contains("as of version 1"), "{kind}: {reason}");
+        // Where no policy is left around p1, whoever could remove it can bring it back.
+        for user in ["user1", "admin"] {
+            let scene = removed();
+            let back = scene.history.undo(Scope::Flow, &Author::user(user)).unwrap();
+            let view = scene.history.at(back.version).unwrap();
+            let rate = view.component("p1").unwrap().unwrap().get("rate").cloned();
+            assert_eq!(rate, Some(80.into()), "{kind}: {user}");
+        }
+        let without = |user: &str| removed().with(authorizer().without(user));
+        assert!(without("user1").denied("user1").contains("there is no user1 any more"), "{kind}");
+        let scene = without("carol");
+        let applied = scene.history.undo(Scope::Flow, &Author::user("user1")).unwrap();
+        let vanished: Vec<_> = applied.vanished.iter().map(|vanished| vanished.policy.to_string()).collect();
+        // A policy that did not go with p1 is not touched by its coming back.
+        let expected: &[&str] = if kind == "inherited" { &[] } else { &["p1-policy"] };
+        assert_eq!(vanished, expected, "{kind}");
+    }
+}
+
 impl Scene {
     fn allowed_after(&self, user: &str) {
         let applied = self.history.undo(Scope::Flow, &Author::user(user)).unwrap();

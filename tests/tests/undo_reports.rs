@@ -1,15 +1,16 @@
 //! Goal: what went wrong with undo, restore and merges in other programs, as people reported it, does not go wrong here.
 //!
 //! Method: each report played once, with its number where it was filed. What was reported of stacks, of marks between undo
-//! and redo, and of secrets stands in `undo`, `undo_invariants` and `vault`.
+//! and redo, and of secrets stands in `undo`, `undo_invariants` and `vault`; docs/undo.md lists all.
 
 use std::sync::Arc;
 
 use flow_history::{
-    Author, Component, Flow, History, Intent, Mark, MemoryStorage, Operation, Order, Part, ROOT_ID,
-    ROOT_KIND, Scope, StateHash, Terms, Value, merge,
+    Author, Component, Difference, Flow, History, Intent, Mark, MemoryStorage, Mode, Operation, Options,
+    Order, Part, ROOT_ID, ROOT_KIND, Scope, Seq, StateHash, Terms, Timestamp, Value, merge,
+    operations_between,
 };
-use flow_history_tests::Chance;
+use flow_history_tests::{Chance, SeededClock};
 
 fn alice() -> Author {
     Author::user("alice")
@@ -209,5 +210,146 @@ fn a_merge_with_an_unchanged_side_is_the_other_and_goes_either_way() {
         for theirs in &sides {
             assert_eq!(merged(mine, theirs), merged(theirs, mine));
         }
+    }
+}
+
+/// NIFI-10371: the id that a registry gave had to be unique in a whole flow, so that a group could not be copied. What another
+/// system calls a component is a field like any other: two of them may say the same, each in a group of its own.
+#[test]
+fn what_another_system_calls_a_component_need_not_be_unique() {
+    let history = begin();
+    let copy =
+        |id: &str, group: &str| Component::new(id, "processor").inside(group).field("versioned", "v-1");
+    let change = history.change(&alice(), "import").intent(Intent::Import);
+    change.add(copy("in-1", "group")).add(copy("in-2", "other")).append().unwrap();
+    let both = hash(&history);
+    history.change(&alice(), "").remove("in-2").append().unwrap();
+    history.undo(Scope::Flow, &alice()).unwrap();
+    assert_eq!(hash(&history), both);
+    assert_eq!(flow(&history).component("in-1").unwrap().get("versioned"), Some(&"v-1".into()));
+}
+
+/// NIFI-15696: who had edited a flow and wanted its newer version had to take everything back, upgrade, and do it all again;
+/// and one difference that was not foreseen refused the whole.
+#[test]
+fn local_edits_go_onto_a_newer_version_and_only_what_both_set_otherwise_is_in_the_way() {
+    let history = begin();
+    let base = flow(&history);
+    let edited = |operations: &[Operation]| {
+        let mut flow = base.clone();
+        flow.apply_all(operations).unwrap();
+        flow
+    };
+    let newer = edited(&[
+        Operation::set("pump", "rate", 2),
+        Operation::set("pump", "x", 10),
+        Operation::set("tank", "level", 5),
+        Operation::add(Component::new("valve", "processor").inside("group")),
+    ]);
+    let local = [
+        Operation::set("pump", "name", "the pump"),
+        Operation::set("pump", "x", 10),
+        Operation::shift("pump", Some("other".into()), Order::default()),
+        Operation::add(Component::new("mine", "service").inside("group")),
+    ];
+    let merged = merge(&base, &edited(&local), &newer, &Terms::default());
+    assert!(merged.is_resolved(), "{:?}", merged.conflicts);
+    let mut upgraded = newer.clone();
+    upgraded.apply_all(&merged.operations).unwrap();
+    let pump = upgraded.component("pump").unwrap();
+    assert_eq!((pump.get("rate"), pump.get("name")), (Some(&2.into()), Some(&"the pump".into())));
+    assert_eq!((pump.get("x"), &pump.parent), (Some(&10.into()), &Some("other".into())));
+    assert!(upgraded.component("valve").is_some() && upgraded.component("mine").is_some());
+
+    // One value that both set refuses nothing but itself, where that is wanted.
+    let mut terms = Terms::default();
+    let both = [&local[..], &[Operation::set("tank", "level", 7)]].concat();
+    let merged = merge(&base, &edited(&both), &newer, &terms);
+    assert!(!merged.is_resolved());
+    let names: Vec<_> = merged.conflicts.iter().map(|conflict| conflict.obstacle.name()).collect();
+    assert_eq!(names, ["FieldChangedSince"]);
+    terms.mode = Mode::Partial;
+    let merged = merge(&base, &edited(&both), &newer, &terms);
+    assert!(merged.is_resolved());
+    let mut part = newer.clone();
+    part.apply_all(&merged.operations).unwrap();
+    assert_eq!(part.component("tank").unwrap().get("level"), Some(&5.into()));
+    assert_eq!(part.component("pump").unwrap().get("name"), Some(&"the pump".into()));
+}
+
+/// flowfuse#6373: what two instances of a flow differ in, each of which has a history of its own.
+#[test]
+fn flows_of_two_histories_are_compared_as_those_of_one() {
+    let (dev, prod) = (begin(), begin());
+    assert!(
+        Difference::between(&flow(&dev), &flow(&prod)).is_empty(),
+        "though slots and versions have nothing in common"
+    );
+    dev.change(&alice(), "").set("pump", "rate", 2).remove("tank").append().unwrap();
+    let operations = operations_between(&flow(&prod), &flow(&dev));
+    prod.change(&alice(), "as on dev").operations(operations).append().unwrap();
+    assert_eq!(hash(&dev), hash(&prod));
+    prod.undo(Scope::Flow, &alice()).unwrap();
+    assert_eq!(hash(&prod), hash(&begin()));
+}
+
+/// devlake#8059: a deployment was accepted, and no question ever found it.
+#[test]
+fn what_was_accepted_is_found_at_once_by_every_question() {
+    let dir = tempfile::tempdir().unwrap();
+    let history = History::open(dir.path()).unwrap();
+    let beside = History::open_read_only(dir.path()).unwrap();
+    history.change(&alice(), "").add(Component::new("pump", "processor")).append().unwrap();
+    let accepted = [
+        history.change(&alice(), "by alice").set("pump", "rate", 1).append().unwrap(),
+        history.mark(&alice(), Mark::Deploy).unwrap(),
+        history.label(&alice(), "good", 1).unwrap(),
+        history.running(&alice(), 2).unwrap(),
+        history.undo(Scope::Flow, &alice()).unwrap().version,
+    ];
+    let check = |history: &History| {
+        for id in accepted {
+            assert_eq!(history.resolve(id).unwrap(), id.seq());
+            let listed = history.entries().author("alice").from(id.seq().0).next().unwrap().unwrap();
+            assert_eq!((listed.id, history.log().from(id.seq()).next().unwrap().unwrap().entry.id), (id, id));
+        }
+        assert_eq!(history.entries().count(), 1 + accepted.len(), "counted as they are listed");
+        assert_eq!(history.labels().unwrap().get("good"), Some(&Seq(1)));
+    };
+    check(&history);
+    check(&beside);
+    history.close().unwrap();
+    check(&History::open(dir.path()).unwrap());
+}
+
+/// Deis' controller: filters by age were right against the stand-in of its tests and wrong against its database.
+#[test]
+fn bounds_of_time_are_inclusive_and_the_same_from_files_as_from_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let on_disk = Options::new().clock(SeededClock::new(5)).open(dir.path()).unwrap();
+    let in_memory = Options::new().clock(SeededClock::new(5));
+    let in_memory = in_memory.open_storage(Arc::new(MemoryStorage::new())).unwrap();
+    for history in [&on_disk, &in_memory] {
+        history.change(&alice(), "").add(Component::new("pump", "processor")).append().unwrap();
+        for at in 1..60 {
+            history.change(&alice(), "").set("pump", "rate", at).append().unwrap();
+        }
+    }
+    on_disk.close().unwrap();
+    let on_disk = History::open(dir.path()).unwrap();
+    let times: Vec<i64> = in_memory.entries().map(|entry| entry.unwrap().header.log_time).collect();
+    for (since, until) in [(10, 40), (0, 59), (25, 25), (40, 10)] {
+        let (since, until) = (times[since], times[until]);
+        let at = |millis| Timestamp { millis, zone_minutes: 0 };
+        let found = |history: &History| -> Vec<Seq> {
+            let entries = history.entries().since(at(since)).until(at(until));
+            entries.map(|entry| entry.unwrap().seq).collect()
+        };
+        let should: Vec<Seq> = (1..)
+            .zip(&times)
+            .filter(|(_, time)| (since..=until).contains(*time))
+            .map(|(seq, _)| Seq(seq))
+            .collect();
+        assert_eq!((found(&on_disk), found(&in_memory)), (should.clone(), should));
     }
 }

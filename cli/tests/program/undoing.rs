@@ -92,3 +92,42 @@ fn a_document_is_written_for_a_host_that_is_not_running() {
     run(&["undo", &dir, "--write-document", file.to_str().unwrap()]).well();
     assert_eq!(fs::read_to_string(&file).unwrap(), run(&["at", &dir]).well().stdout);
 }
+
+/// What is printed is typed as it is, into a shell.
+#[test]
+fn what_each_says_takes_it_back_and_each_writes_the_document() {
+    let (keep, dir) = place();
+    let index = crate::fixture::documents(keep.path());
+    json(&["import", "node-red", "--keep-going", "--index", &index, "--into", &dir]);
+    let file = keep.path().join("flows.json");
+    let now = || run(&["at", &dir]).well().stdout;
+    let newest = History::open_read_only(&dir).unwrap().version().seq().to_string();
+    let commands: [&[&str]; 4] = [&["undo"], &["redo"], &["revert", "--mode=force"], &["restore"]];
+    for command in commands {
+        let mut line = vec![command[0], &dir];
+        match command[0] {
+            "revert" => line.push(&newest),
+            "restore" => line.push("1"),
+            _ => {}
+        }
+        line.extend(&command[1..]);
+        let before = now();
+        let (_, plan) = json(&[&line[..], &["--plan"]].concat());
+        assert_eq!((&plan[0]["type"], now() == before), (&"plan".into(), true), "{line:?}");
+        line.extend(["--write-document", file.to_str().unwrap()]);
+        let (ran, lines) = json(&line);
+        assert_eq!((ran.code, &lines[0]["type"]), (0, &"applied".into()), "{line:?}: {}", ran.stderr);
+        assert_eq!(fs::read_to_string(&file).unwrap(), now(), "{line:?}");
+        assert_ne!(now(), before, "{line:?}");
+        let take_back = lines[0]["take_back"].as_str().unwrap();
+        let shell = std::process::Command::new("sh").arg("-c").arg(take_back).output().unwrap();
+        assert!(shell.status.success(), "{take_back}: {shell:?}");
+        assert_eq!(now(), before, "{line:?}, then {take_back}");
+        // So that there is something to do again, and then something to take back.
+        match command[0] {
+            "undo" => drop(run(&["undo", &dir]).well()),
+            "redo" => drop(run(&["redo", &dir]).well()),
+            _ => {}
+        }
+    }
+}

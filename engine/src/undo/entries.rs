@@ -1,10 +1,10 @@
 //! Reading entries backwards, each with its inverse and the flow before it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use flow_history_flow::{Flow, Operation, Slot};
-use flow_history_replay::{Body, Entry, Header, Intent, Link, Seq, taken_by};
+use flow_history_replay::{Body, Entry, Header, Intent, Link, Seq, Told, taken_by};
 
 use crate::past::Past;
 use crate::writer::Recent;
@@ -19,8 +19,14 @@ pub(super) struct Known {
     pub(super) inverses: Arc<Vec<Operation>>,
     /// The slot that is given out next after it: a component in a later one is another, whatever its id.
     pub(super) next_slot: Slot,
-    /// The flow before and after it, where it was folded.
-    pub(super) around: Option<(Flow, Flow)>,
+    /// The flows around it, where they were put together.
+    pub(super) around: Option<Around>,
+}
+
+/// The flow before an entry, and the one after it, which few ask for.
+pub(super) struct Around {
+    pub(super) before: Flow,
+    after: OnceLock<Flow>,
 }
 
 /// What an entry says of itself, without what it does.
@@ -37,6 +43,9 @@ pub(super) struct Entries<'h> {
     flow: Flow,
     known: HashMap<Seq, Arc<Known>>,
     glanced: HashMap<Seq, Glance>,
+    /// The entry that was glanced at first, where it only sets values, with the slot that was given out next: it is nearly
+    /// always the one that is taken, and is not read a second time.
+    first: Option<(Entry, Slot)>,
     flushed: bool,
     /// Whether an entry was read on its flow already: whoever wants a second one walks, and folding many at once is quicker.
     walks: bool,
@@ -57,6 +66,36 @@ impl Known {
     pub(super) fn is_change(&self) -> bool {
         matches!(self.entry.body, Body::Change(_))
     }
+
+    /// Whether all that it does is to remove components.
+    pub(super) fn only_removes(&self) -> bool {
+        self.operations().iter().all(|operation| matches!(operation, Operation::Remove { .. }))
+    }
+
+    /// The flow after it, where the one before is known.
+    pub(super) fn after(&self) -> Option<&Flow> {
+        let Around { before, after } = self.around.as_ref()?;
+        if after.get().is_none() {
+            let mut flow = before.clone();
+            flow.apply_all(self.operations()).ok()?;
+            let _somebody_was_quicker = after.set(flow);
+        }
+        after.get()
+    }
+
+    fn flows(&self) -> Option<(Flow, Flow)> {
+        Some((self.around.as_ref()?.before.clone(), self.after()?.clone()))
+    }
+}
+
+/// What takes a change back that only removes components: each is as it was before. `None` where it does anything else.
+fn brings_back(operations: &[Operation], before: &Flow) -> Option<Vec<Operation>> {
+    let back = |operation: &Operation| {
+        let Operation::Remove { id } = operation else { return None };
+        let slot = before.slot(id)?;
+        Some(Operation::Add { component: Arc::clone(before.component_in(slot)?), slot: Some(slot) })
+    };
+    operations.iter().rev().map(back).collect()
 }
 
 impl Glance {
@@ -85,6 +124,7 @@ impl<'h> Entries<'h> {
             flow,
             known: HashMap::new(),
             glanced: HashMap::new(),
+            first: None,
             flushed: false,
             walks: false,
         }
@@ -114,6 +154,15 @@ impl<'h> Entries<'h> {
         }
         let glance = match self.at_hand_or_flushed(seq)? {
             Some(known) => Glance::of(&known.entry),
+            None if self.glanced.is_empty() => match self.read_sets(seq) {
+                Some(Told::Sets(entry, next_slot)) => {
+                    let glance = Glance::of(&entry);
+                    self.first = Some((entry, next_slot));
+                    glance
+                }
+                Some(Told::Header(header)) => Glance { seq, header: Arc::new(header) },
+                None => Glance::of(&self.get(seq)?.entry),
+            },
             None => match self.read_header(seq) {
                 Some(header) => Glance { seq, header: Arc::new(header) },
                 None => Glance::of(&self.get(seq)?.entry),
@@ -156,13 +205,20 @@ impl<'h> Entries<'h> {
         // What it removes is told by the flow, rather than id by id from the log.
         let index = self.history.files().index_reaching(seq).ok()?.with_near(before.clone());
         let entry = index.entry(seq).ok()??;
-        let mut after = before.clone();
-        let inverses = match &entry.body {
-            Body::Change(operations) => after.apply_all(operations.iter()).ok()?,
-            _ => Vec::new(),
+        let operations = match &entry.body {
+            Body::Change(operations) => operations.as_slice(),
+            _ => &[],
         };
-        let next_slot = after.next_slot();
-        let around = Some((before, after));
+        let after = OnceLock::new();
+        let (inverses, next_slot) = match brings_back(operations, &before) {
+            Some(inverses) => (inverses, before.next_slot()),
+            None => {
+                let mut flow = before.clone();
+                let inverses = flow.apply_all(operations).ok()?;
+                (inverses, after.get_or_init(|| flow).next_slot())
+            }
+        };
+        let around = Some(Around { before, after });
         let known = Known { entry: Arc::new(entry), inverses: Arc::new(inverses), next_slot, around };
         let known = Arc::new(known);
         self.known.insert(seq, Arc::clone(&known));
@@ -172,13 +228,15 @@ impl<'h> Entries<'h> {
     /// An entry that only sets values of components, read with these components and without the flow around them: what
     /// somebody did long ago is read as quickly as what was done just now. Where anything is not as expected, `None`:
     /// folding says what is wrong.
-    fn read_alone(&self, seq: Seq) -> Option<Known> {
+    fn read_alone(&mut self, seq: Seq) -> Option<Known> {
+        let first = self.first.take_if(|(entry, _)| entry.seq == seq);
+        let read = || match self.read_sets(seq) {
+            Some(Told::Sets(entry, next_slot)) => Some((entry, next_slot)),
+            _ => None,
+        };
+        let (entry, next_slot) = first.or_else(read)?;
         let files = self.history.files();
         let index = files.index_reaching(seq).ok()?;
-        if !index.only_sets(seq).ok()? {
-            return None;
-        }
-        let (entry, next_slot) = index.entry_and_slot(seq).ok()??;
         let operations = match &entry.body {
             Body::Change(operations) => operations.as_slice(),
             _ => &[],
@@ -200,6 +258,11 @@ impl<'h> Entries<'h> {
         Some(Known { entry: Arc::new(entry), inverses: Arc::new(inverses), next_slot, around: None })
     }
 
+    /// An entry that only sets values; of any other its header. Where anything is not as expected, `None`.
+    fn read_sets(&self, seq: Seq) -> Option<Told> {
+        self.history.files().index_reaching(seq).ok()?.sets_or_header(seq).ok()?
+    }
+
     fn at_hand(&mut self, seq: Seq) -> Option<Arc<Known>> {
         if let Some(known) = self.known.get(&seq) {
             return Some(Arc::clone(known));
@@ -219,7 +282,7 @@ impl<'h> Entries<'h> {
             let Some((entry, pushed)) = files.next_step(&mut replay)? else { break };
             let (entry, inverses) = (Arc::new(entry), Arc::new(pushed.inverses));
             let next_slot = replay.state().flow.next_slot();
-            let around = Some((before, replay.state().flow.clone()));
+            let around = Some(Around { before, after: OnceLock::from(replay.state().flow.clone()) });
             self.known.insert(entry.seq, Arc::new(Known { entry, inverses, next_slot, around }));
         }
         files.count(&replay);
@@ -233,7 +296,7 @@ impl<'h> Entries<'h> {
 
     /// The flow before and after an entry: rolled back from the head where all entries since are at hand.
     pub(super) fn around(&mut self, seq: Seq) -> Result<(Flow, Flow), Error> {
-        if let Some(around) = self.known.get(&seq).and_then(|known| known.around.clone()) {
+        if let Some(around) = self.known.get(&seq).and_then(|known| known.flows()) {
             return Ok(around);
         }
         let mut after = self.flow.clone();
@@ -255,11 +318,11 @@ impl<'h> Entries<'h> {
         if let Ok(writer) = self.history.writer() {
             writer.flush()?;
         }
-        if let Some(around) = self.read_on_its_flow(seq).and_then(|known| known.around.clone()) {
+        if let Some(around) = self.read_on_its_flow(seq).and_then(|known| known.flows()) {
             return Ok(around);
         }
         self.fold_up_to(seq)?;
-        let folded = self.known.get(&seq).and_then(|known| known.around.clone());
+        let folded = self.known.get(&seq).and_then(|known| known.flows());
         folded.ok_or(Error::UnknownVersion { asked: seq, head: self.head })
     }
 

@@ -1,15 +1,19 @@
 //! The operations that take entries back from the flow as it is now, and what is in the way.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use flow_history_flow::{
-    Component, ComponentId, Conflict, Flow, Merged, Operation, Slot, Step, Terms, merge_among,
+    Component, ComponentId, Conflict, Edit, Flow, Merged, Operation, Slot, Step, Terms, merge_among,
 };
 use flow_history_replay::{Link, Seq};
 
 use super::entries::{Entries, Known};
 use super::gone::Gone;
 use crate::Error;
+
+/// Operations of which each is compared with all others.
+const FEW: usize = 16;
 
 /// What taking something back, or restoring it, comes to.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -43,10 +47,21 @@ pub(super) fn take_back(
     let mut flow = now.clone();
     let mut newest = Some(head);
     let free = terms.left_out.is_empty() && terms.renamed.is_empty();
-    for unit in units {
+    for (at, unit) in units.iter().enumerate() {
         let nothing_since = newest == Some(unit.seq());
         newest = newest.filter(|_| nothing_since).and_then(Seq::previous);
         let concerned = gone.concerns(unit);
+        // Of the last one nobody asks what flow it leaves; to put that together costs more than all the rest.
+        let is_last = at + 1 == units.len();
+        let fits = || match &unit.around {
+            _ if nothing_since => true,
+            None => is_as_set(unit, &flow) || comes_back_whole(unit, &flow),
+            Some(_) => gone.is_empty() && comes_back_whole(unit, &flow),
+        };
+        if is_last && free && !concerned && fits() {
+            taking.operations.extend(unit.inverses.iter().cloned());
+            break;
+        }
         let whole = match (free && !concerned, &unit.around) {
             (false, _) => None,
             (true, _) if nothing_since => {
@@ -55,7 +70,9 @@ pub(super) fn take_back(
                 Some(then)
             }
             (true, None) => unchanged_since(unit, &flow),
-            (true, Some((before, after))) if gone.is_empty() => taken_exactly(unit, (before, after), &flow),
+            (true, Some(around)) if gone.is_empty() => {
+                unit.after().and_then(|after| taken_exactly(unit, (&around.before, after), &flow))
+            }
             _ => None,
         };
         if let Some(then) = whole {
@@ -93,6 +110,64 @@ pub(super) fn take_back(
         taking.add(merged);
     }
     Ok(taking)
+}
+
+/// Whether a unit that gave a few fields values is taken back from this flow by its inverse as it is: whoever takes it back
+/// and does it again is where they were. Looks at the components alone. `false` says nothing yet.
+fn is_as_set(unit: &Known, now: &Flow) -> bool {
+    let operations = unit.operations();
+    let whole_field = |operation: &Operation| match operation {
+        Operation::Set { path, edit, .. } => {
+            path.steps.is_empty() && matches!(edit, Edit::Put(_) | Edit::Clear)
+        }
+        _ => false,
+    };
+    if operations.len() > FEW || !operations.iter().chain(&*unit.inverses).all(whole_field) {
+        return false;
+    }
+    operations.iter().map(Operation::id).all(|id| {
+        let Some(held) = now.component(id) else { return false };
+        // What has the id by now may be another component, of another kind perhaps.
+        if now.slot(id).is_none_or(|slot| slot >= unit.next_slot) {
+            return false;
+        }
+        let mut of_it = unit.inverses.iter().chain(operations).filter(|operation| operation.id() == id);
+        let again = of_it.try_fold(Some(Arc::clone(held)), |held, operation| operation.apply_alone(held));
+        again.is_ok_and(|again| again.as_ref() == Some(held))
+    })
+}
+
+/// Whether a unit that only removed components is taken back from this flow by its inverse as it is: all of them are still
+/// away, and what contains them and what wires lead to is there, or comes with them. `false` says nothing yet.
+fn comes_back_whole(unit: &Known, now: &Flow) -> bool {
+    if !unit.only_removes() {
+        return false;
+    }
+    let before = unit.around.as_ref().map(|around| &around.before);
+    let there = |id: &ComponentId| now.slot(id).is_some();
+    let mut come = HashSet::with_capacity(unit.inverses.len());
+    let mut slots = Vec::with_capacity(unit.inverses.len());
+    let comes = unit.inverses.iter().all(|inverse| {
+        let Operation::Add { component, slot: Some(slot) } = inverse else { return false };
+        slots.push(*slot);
+        let parent = component.parent.as_ref();
+        !there(&component.id)
+            && *slot < now.next_slot()
+            && now.component_in(*slot).is_none()
+            && parent.is_none_or(|parent| come.contains(parent) || there(parent))
+            && come.insert(&component.id)
+    });
+    let stands = |end: &ComponentId| {
+        come.contains(end) || there(end) || before.is_some_and(|before| before.slot(end).is_none())
+    };
+    slots.sort_unstable();
+    slots.dedup();
+    comes
+        && slots.len() == unit.inverses.len()
+        && unit.inverses.iter().all(|inverse| match inverse {
+            Operation::Add { component, .. } => component.ends().all(stands),
+            _ => false,
+        })
 }
 
 /// The flow without a unit, where everything that it touched is as it left it, and nobody came to depend on it.

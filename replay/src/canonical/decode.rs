@@ -46,23 +46,46 @@ pub(crate) fn elapsed_of(bytes: &[u8]) -> Result<u64, String> {
 /// Reads an entry back from its canonical bytes, given the state before it. What the log derives is left to the caller,
 /// who pushes the entry and compares the bytes.
 pub(crate) fn decode_entry(bytes: &[u8], before: &impl Before) -> Result<(Header, Body), String> {
-    decode_parts(bytes, before, true).map(|(header, body, _)| (header, body))
+    let (header, body, _) = decode_parts(bytes, before, Reach::Whole)?;
+    Ok((header, body.ok_or(NOT_READ)?))
 }
 
 /// Reads an entry back with what the log derives.
 pub(crate) fn decode_whole_entry(bytes: &[u8], before: &impl Before) -> Result<(Header, Body), String> {
-    decode_as_far(bytes, before, true)
+    let (header, body) = decode_as_far(bytes, before, Reach::Whole)?;
+    Ok((header, body.ok_or(NOT_READ)?))
+}
+
+/// As [`decode_whole_entry`], where all that the entry does is to give components values; of any other what it does is not
+/// read.
+pub(crate) fn decode_if_it_sets(
+    bytes: &[u8],
+    before: &impl Before,
+) -> Result<(Header, Option<Body>), String> {
+    decode_as_far(bytes, before, Reach::Sets)
 }
 
 /// As [`decode_whole_entry`], without what the entry does: of a change no operation is read.
 pub(crate) fn decode_header(bytes: &[u8], before: &impl Before) -> Result<Header, String> {
-    Ok(decode_as_far(bytes, before, false)?.0)
+    Ok(decode_as_far(bytes, before, Reach::Header)?.0)
 }
 
-fn decode_as_far(bytes: &[u8], before: &impl Before, whole: bool) -> Result<(Header, Body), String> {
-    let (mut header, body, [flow, own]) = decode_parts(bytes, before, whole)?;
+/// How far an entry is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Header,
+    /// To the first operation that does not give a component a value.
+    Sets,
+    Whole,
+}
+
+const NOT_READ: &str = "it was not read";
+
+fn decode_as_far(bytes: &[u8], before: &impl Before, reach: Reach) -> Result<(Header, Option<Body>), String> {
+    let (mut header, body, [flow, own]) = decode_parts(bytes, before, reach)?;
     header.log_time = before.log_time().max(header.host_time.millis);
-    if header.intent.is_undoable() && matches!(body, Body::Change(_)) {
+    // What is not read of an entry are the operations of a change.
+    if header.intent.is_undoable() && matches!(body, None | Some(Body::Change(_))) {
         let tops = |undo| Tops { undo, redo: None };
         let owner = Arc::clone(&header.author.id);
         header.beneath = Some(Beneath { flow: tops(flow), author: tops(own), owner });
@@ -73,8 +96,8 @@ fn decode_as_far(bytes: &[u8], before: &impl Before, whole: bool) -> Result<(Hea
 fn decode_parts(
     bytes: &[u8],
     before: &impl Before,
-    whole: bool,
-) -> Result<(Header, Body, [Option<Seq>; 2]), String> {
+    reach: Reach,
+) -> Result<(Header, Option<Body>, [Option<Seq>; 2]), String> {
     let seq = before.seq().next().ok_or("there is no sequence number left")?;
     let Some((&ENCODING, rest)) = bytes.split_first() else {
         return Err("its encoding is not known".to_owned());
@@ -148,7 +171,7 @@ fn decode_parts(
     };
     let body = match next(&mut decoder)? {
         BodyBytes::Mark => Body::Mark(decode_mark(next(&mut decoder)?)),
-        BodyBytes::Change if !whole => return Ok((header, Body::Change(Vec::new()), beneath)),
+        BodyBytes::Change if reach == Reach::Header => return Ok((header, None, beneath)),
         BodyBytes::Change => {
             let count: u64 = next(&mut decoder)?;
             if count > CHANGE_OPERATIONS_MAX as u64 {
@@ -157,7 +180,11 @@ fn decode_parts(
             let mut refs = Refs::of(before);
             let mut operations = Vec::new();
             for _ in 0..count {
-                operations.push(decode_operation(next(&mut decoder)?, &mut refs, &resolve_name)?);
+                let operation = next(&mut decoder)?;
+                if reach == Reach::Sets && !matches!(operation, OperationBytes::Set { .. }) {
+                    return Ok((header, None, beneath));
+                }
+                operations.push(decode_operation(operation, &mut refs, &resolve_name)?);
             }
             Body::Change(operations)
         }
@@ -165,7 +192,7 @@ fn decode_parts(
     if decoder.reader().peek_read(1).is_some() {
         return Err("bytes are left over".to_owned());
     }
-    Ok((header, body, beneath))
+    Ok((header, Some(body), beneath))
 }
 
 pub(super) fn decode_operation<B: Before>(
