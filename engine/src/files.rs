@@ -516,9 +516,9 @@ impl Files {
             let mut loose = Loose::of(&folded);
             drop(folded);
             if many {
-                loose.run_on_both(log, seq).ok()?
+                loose.run_on_both(log, seq).ok()?;
             } else {
-                loose.run_to(log, seq).ok()?
+                loose.run_to(log, seq).ok()?;
             }
             (folded, before) = (loose.into_folded().ok()?, 0);
         } else {

@@ -30,8 +30,14 @@ fn every_test_that_the_documents_name_exists() {
                 && source.contains("#[test]")
         })
     };
-    let documents =
-        ["README.md", "ARCHITECTURE.md", "docs/durability.md", "docs/compatibility.md", "docs/testing.md"];
+    let documents = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "docs/durability.md",
+        "docs/compatibility.md",
+        "docs/testing.md",
+        "docs/undo.md",
+    ];
     let mut missing = Vec::new();
     let mut count = 0;
     for document in documents {

@@ -93,11 +93,10 @@ fn decode_as_far(bytes: &[u8], before: &impl Before, reach: Reach) -> Result<(He
     Ok((header, body))
 }
 
-fn decode_parts(
-    bytes: &[u8],
-    before: &impl Before,
-    reach: Reach,
-) -> Result<(Header, Option<Body>, [Option<Seq>; 2]), String> {
+/// An entry as far as it was read, and what it says lies beneath it.
+type Parts = (Header, Option<Body>, [Option<Seq>; 2]);
+
+fn decode_parts(bytes: &[u8], before: &impl Before, reach: Reach) -> Result<Parts, String> {
     let seq = before.seq().next().ok_or("there is no sequence number left")?;
     let Some((&ENCODING, rest)) = bytes.split_first() else {
         return Err("its encoding is not known".to_owned());
