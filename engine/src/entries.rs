@@ -1,6 +1,5 @@
 //! Questions about entries: who, when, why, about what; oldest or newest first, page by page.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use flow_history_flow::{ComponentId, Operation};
@@ -38,9 +37,8 @@ impl OperationKind {
     }
 }
 
-/// An iterator over the entries that fit a question, oldest first unless it is told otherwise. It reads as it goes: of one
-/// component some entries ahead, but no more than it gave before. It answers for the entries that there were when it was made.
-/// After an error it ends.
+/// An iterator over the entries that fit a question, oldest first unless it is told otherwise. It reads as it goes, keeps
+/// no entry, and answers for the entries that there were when it was made. After an error it ends.
 ///
 /// The version ID of the last entry of a page is the cursor of the next page, see [`Entries::after`]: it stays good
 /// whatever is appended.
@@ -76,18 +74,7 @@ struct Running {
     last: Seq,
     /// The entries that touched the component, where one was asked for.
     touching: Option<Touching>,
-    /// Of these, what was read together and not given yet, and how many are read together next.
-    ahead: VecDeque<Read>,
-    together: usize,
 }
-
-/// An entry that was read, by its number; or why the next one cannot be said.
-type Read = Result<(Seq, Result<Option<Entry>, LogError>), LogError>;
-
-/// Most entries that are read together, and most bytes of the blocks that hold them: they lie in blocks of their own, which
-/// two threads read in less time than one.
-const AHEAD_MAX: usize = 16;
-const AHEAD_BYTES: u64 = 1 << 20;
 
 impl History {
     /// Asks for entries. Without a condition these are all of them.
@@ -219,7 +206,7 @@ impl Entries {
             Some(id) => Some(Touching::new(&index, id, (next, last), None)),
             None => None,
         };
-        Ok(Running { index, next, last, touching, ahead: VecDeque::new(), together: 1 })
+        Ok(Running { index, next, last, touching })
     }
 
     fn next_entry(&mut self) -> Result<Option<Entry>, Error> {
@@ -229,10 +216,10 @@ impl Entries {
         let files = Arc::clone(self.history.files());
         loop {
             let Some(running) = &mut self.running else { return Ok(None) };
-            let Some(read) = running.next_read(self.asked.newest_first) else { return Ok(None) };
-            let (seq, entry) = read.map_err(|error| files.log_error(error))?;
+            let Some(seq) = running.next_seq(self.asked.newest_first) else { return Ok(None) };
+            let seq = seq.map_err(|error| files.log_error(error))?;
             let index = Arc::clone(&running.index);
-            let entry = entry.map_err(|error| {
+            let entry = index.entry(seq).map_err(|error| {
                 // What was to be read may have been pruned meanwhile, which is no damage.
                 files.forget_index();
                 match files.log() {
@@ -282,34 +269,6 @@ fn is_inside(past: &Past, id: &ComponentId, root: &str) -> Result<bool, LogError
 }
 
 impl Running {
-    /// The next entry. Of those that touched a component as many are read together as were read before, so that whoever
-    /// asks for few has few read.
-    fn next_read(&mut self, newest_first: bool) -> Option<Read> {
-        if let Some(read) = self.ahead.pop_front() {
-            return Some(read);
-        }
-        let (mut seqs, mut bytes, mut failed) = (Vec::new(), 0, None);
-        while seqs.len() < self.together && bytes < AHEAD_BYTES {
-            match self.next_seq(newest_first) {
-                Some(Ok(seq)) => {
-                    bytes += self.index.block_bytes(seq);
-                    seqs.push(seq);
-                }
-                Some(Err(error)) => {
-                    failed = Some(error);
-                    break;
-                }
-                None => break,
-            }
-        }
-        if self.touching.is_some() {
-            self.together = (2 * self.together).min(AHEAD_MAX);
-        }
-        let read = self.index.entries(&seqs);
-        self.ahead = seqs.into_iter().zip(read).map(Ok).chain(failed.map(Err)).collect();
-        self.ahead.pop_front()
-    }
-
     fn next_seq(&mut self, newest_first: bool) -> Option<Result<Seq, LogError>> {
         if let Some(touching) = &mut self.touching {
             return touching.next();

@@ -52,8 +52,8 @@ impl Touching {
         if self.merged.is_none() {
             let between = (self.first.previous().unwrap_or_default(), self.last);
             let mut merged = Vec::new();
-            for slot in self.index.all_slots_until(&self.id, self.last)? {
-                let mut read = Touches::new(Arc::clone(&self.index), slot, between, self.newest_first);
+            for slot in self.index.slots_until(&self.id, self.last) {
+                let mut read = Touches::new(Arc::clone(&self.index), slot?, between, self.newest_first);
                 if let Some(first) = read.next().transpose()? {
                     merged.push((first, read));
                 }

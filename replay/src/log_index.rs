@@ -8,7 +8,6 @@ use std::sync::{Arc, OnceLock};
 
 use flow_history_flow::{Component, ComponentId, Flow, Guesses, Name, Slot};
 
-use crate::both::on_both;
 use crate::effects::{Known, Later, apply};
 use crate::sealed::{Found, New, index_of_raw};
 use crate::{
@@ -224,22 +223,6 @@ impl LogIndex {
         Ok(self.entry_and_slot(seq)?.map(|(entry, _)| entry))
     }
 
-    /// As [`LogIndex::entry`], of several. Where there are some, a second thread helps.
-    #[must_use]
-    pub fn entries(&self, seqs: &[Seq]) -> Vec<Result<Option<Entry>, LogError>> {
-        let each = |seqs: &[Seq]| seqs.iter().map(|seq| self.entry(*seq)).collect::<Vec<_>>();
-        if seqs.len() < READS_FOR_TWO {
-            return each(seqs);
-        }
-        on_both(seqs.chunks(1).collect(), each).into_iter().flatten().collect()
-    }
-
-    /// The bytes of the entries in the block of an entry: no more than this is read to read it.
-    #[must_use]
-    pub fn block_bytes(&self, seq: Seq) -> u64 {
-        self.segment_of(seq).map_or(0, |segment| segment.block_bytes(seq))
-    }
-
     /// The same, and the slot that was given out next before it.
     ///
     /// # Errors
@@ -375,27 +358,6 @@ impl LogIndex {
             Err(error) => vec![Err(error)],
         });
         of_each.chain(of_base)
-    }
-
-    /// All that [`LogIndex::slots_until`] gives, for whoever asks for every one. Where there are some segments, a second thread
-    /// helps.
-    ///
-    /// # Errors
-    /// [`LogError`].
-    pub fn all_slots_until(&self, id: &str, seq: Seq) -> Result<Vec<Slot>, LogError> {
-        let end = self.segments.partition_point(|segment| segment.header().segment.first_seq <= seq);
-        let segments: Vec<&SegmentIndex> = self.segments.iter().take(end).rev().collect();
-        if segments.len() < READS_FOR_TWO {
-            return self.slots_until(id, seq).collect();
-        }
-        let mut slots = Vec::new();
-        for of_segment in on_both(segments, |segment| segment.slots_of(id)) {
-            slots.extend(of_segment?.into_iter().rev());
-        }
-        if let Some(base) = &self.base {
-            slots.extend(base.slots_of(id)?);
-        }
-        Ok(slots)
     }
 
     /// The component in a slot at the oldest version that is kept; `None` where nothing was pruned.
@@ -568,11 +530,6 @@ impl Before for EntryBefore<'_> {
     }
 }
 
-/// From how many reads on a second thread is worth its start, which takes as long as reading an entry or two.
-const READS_FOR_TWO: usize = 4;
-/// Most blocks that are looked through before any of their entries was asked for.
-const BLOCKS_AHEAD: usize = 8;
-
 /// The entries that touched a slot, one after the other.
 pub struct Touches<I> {
     index: I,
@@ -582,8 +539,6 @@ pub struct Touches<I> {
     segments: std::ops::Range<usize>,
     blocks: VecDeque<(usize, u32)>,
     entries: VecDeque<(Seq, bool)>,
-    /// How many blocks are looked through together: twice as many each time, so that who asks for few has few read.
-    together: usize,
     came_or_went: bool,
 }
 
@@ -595,7 +550,7 @@ impl<I: Deref<Target = LogIndex>> Touches<I> {
         let begin = segments.partition_point(|segment| segment.header().last_seq <= between.0);
         let end = segments.partition_point(|segment| segment.header().segment.first_seq <= between.1);
         let (segments, blocks, entries) = (begin..end.max(begin), VecDeque::new(), VecDeque::new());
-        Self { index, slot, between, back, segments, blocks, entries, together: 1, came_or_went: false }
+        Self { index, slot, between, back, segments, blocks, entries, came_or_went: false }
     }
 
     /// Whether the entry that came last adds or removes the component in the slot.
@@ -611,8 +566,11 @@ impl<I: Deref<Target = LogIndex>> Touches<I> {
                 self.came_or_went = came_or_went;
                 return Ok(Some(seq));
             }
-            if !self.blocks.is_empty() {
-                self.read_blocks()?;
+            let block = if self.back { self.blocks.pop_back() } else { self.blocks.pop_front() };
+            if let Some((at, block)) = block {
+                if let Some(segment) = self.index.segments.get(at) {
+                    self.entries = segment.touches_in(block, self.slot, self.between)?;
+                }
                 continue;
             }
             let at = if self.back { self.segments.next_back() } else { self.segments.next() };
@@ -622,30 +580,6 @@ impl<I: Deref<Target = LogIndex>> Touches<I> {
                 self.blocks = blocks.into_iter().map(|block| (at, block)).collect();
             }
         }
-    }
-}
-
-impl<I: Deref<Target = LogIndex>> Touches<I> {
-    /// Looks through the next blocks.
-    fn read_blocks(&mut self) -> Result<(), LogError> {
-        let count = self.together.min(self.blocks.len());
-        self.together = (2 * self.together).min(BLOCKS_AHEAD);
-        let rest = if self.back { self.blocks.len() - count } else { count };
-        let behind = self.blocks.split_off(rest);
-        let next = if self.back { behind } else { std::mem::replace(&mut self.blocks, behind) };
-        let (index, slot, between) = (&*self.index, self.slot, self.between);
-        let look = |(at, block): (usize, u32)| match index.segments.get(at) {
-            Some(segment) => segment.touches_in(block, slot, between),
-            None => Ok(VecDeque::new()),
-        };
-        let found = match count {
-            READS_FOR_TWO.. => on_both(next.into(), look),
-            _ => next.into_iter().map(look).collect(),
-        };
-        for of_block in found {
-            self.entries.extend(of_block?);
-        }
-        Ok(())
     }
 }
 

@@ -512,12 +512,6 @@ impl SegmentIndex {
         Ok(Found { at, chain, log_time, next_slot, offset: self.offset_of(block), run })
     }
 
-    /// The bytes of the entries in the block of an entry of this segment, as its footer says.
-    pub(crate) fn block_bytes(&self, seq: Seq) -> u64 {
-        let Ok(footer) = self.footer() else { return 0 };
-        footer.blocks.get(footer.block_of(seq)).map_or(0, |place| place.start.bytes)
-    }
-
     /// Calls with what an entry of this segment does.
     pub(crate) fn with_effects<T>(
         &self,
