@@ -82,7 +82,7 @@ fn killed_at(peer: &dyn Peer, path: &Path, acknowledged: usize) -> Outcome<Strin
     if let Some(out) = child.stdout.take() {
         let mut lines = BufReader::new(out).lines();
         let read = |line: std::io::Result<String>| line.ok().and_then(|line| line.parse().ok());
-        for version in lines.by_ref().take(acknowledged).filter_map(read) {
+        for version in lines.by_ref().filter_map(read).take(acknowledged) {
             (last, said) = (version, said + 1);
         }
         child.kill().map_err(broken)?;
