@@ -495,9 +495,7 @@ impl Files {
         let near_flow: Option<Arc<Folded>> = self.kept(seq);
         let newest =
             near_state.as_ref().map(|state| state.seq).max(near_flow.as_ref().map(|flow| flow.seq()));
-        let mut checkpoints = if newest == Some(seq) { Vec::new() } else { self.checkpoints().ok()? };
-        checkpoints.retain(|other| *other <= seq && newest.is_none_or(|newest| *other > newest));
-        for from in checkpoints.into_iter().rev() {
+        for from in self.checkpoints_nearer(seq, newest)?.into_iter().rev() {
             let loose = self.loose_from_checkpoint(log, from, seq).ok()?;
             if let Some(folded) = loose.and_then(|loose| loose.into_folded().ok()) {
                 self.entries_read.fetch_add(folded.entries_folded(), Ordering::Relaxed);
@@ -537,6 +535,13 @@ impl Files {
         if before <= after { older.difference(&newer) } else { newer.difference(&older) }
     }
 
+    /// The checkpoints not later than a version that are nearer to it than what is kept of one before, oldest first.
+    fn checkpoints_nearer(&self, seq: Seq, kept: Option<Seq>) -> Option<Vec<Seq>> {
+        let mut checkpoints = if kept == Some(seq) { Vec::new() } else { self.checkpoints().ok()? };
+        checkpoints.retain(|other| *other <= seq && kept.is_none_or(|kept| *other > kept));
+        Some(checkpoints)
+    }
+
     fn loose_at_hand(&self, seq: Seq) -> Option<Arc<Loose>> {
         cache::get(self.key(Kind::Loose, seq.0, 0))
     }
@@ -552,8 +557,7 @@ impl Files {
         let near_flow: Option<Arc<Folded>> = self.kept(seq);
         let near_state: Option<Arc<State>> = self.kept(seq);
         let newest = near_flow.map(|flow| flow.seq()).max(near_state.map(|state| state.seq));
-        let mut checkpoints = self.checkpoints().ok()?;
-        checkpoints.retain(|other| *other <= seq && newest.is_none_or(|newest| *other > newest));
+        let checkpoints = self.checkpoints_nearer(seq, newest)?;
         let go_on = |earlier: &Arc<Loose>| {
             let mut loose = Loose::clone(earlier);
             loose.run_on_both(log, seq).ok()?;

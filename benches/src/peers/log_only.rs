@@ -32,7 +32,7 @@ pub(super) trait Entries {
     fn read(&mut self, to: u64, each: &mut dyn FnMut(&[u8]) -> Outcome<()>) -> Outcome<()>;
     /// The newest, newest first; how many.
     fn newest_first(&mut self, limit: usize, each: &mut dyn FnMut(&[u8]) -> Outcome<()>) -> Outcome<()>;
-    /// The newest that have a tag, newest first; how many.
+    /// The newest that have a tag, newest first; how many. Asked only where there are tags.
     fn newest_of(
         &mut self,
         _tag: &str,
@@ -47,7 +47,7 @@ pub(super) trait Entries {
     fn close(self: Box<Self>) -> Outcome<()>;
 }
 
-pub(super) const NO_FLOW: Failure = Failure::Cannot("it knows entries, not what they do to a flow");
+const NO_FLOW: Failure = Failure::Cannot("it knows entries, not what they do to a flow");
 
 /// How the rows are done that no store of entries does itself.
 pub(super) fn adapter(row: &str) -> Option<&'static str> {
@@ -138,6 +138,9 @@ impl Store for Folded {
     }
 
     fn component_log(&mut self, id: &str, limit: usize) -> Outcome<usize> {
+        if !self.entries.tagged() {
+            return Err(NO_FLOW);
+        }
         gathered(|each| self.entries.newest_of(id, limit, each))
     }
 

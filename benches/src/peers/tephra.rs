@@ -7,7 +7,7 @@ use tephra::{
     WriterConfig,
 };
 
-use super::log_only::{Entries, Entry, Folded, NO_FLOW, Putter, adapter, durable_only};
+use super::log_only::{Entries, Entry, Folded, Putter, adapter, durable_only};
 use super::{Kind, Outcome, Peer, Store, broken};
 
 const SEGMENT_BYTES: usize = 64 << 20;
@@ -124,9 +124,6 @@ impl Entries for Log {
         limit: usize,
         each: &mut dyn FnMut(&[u8]) -> Outcome<()>,
     ) -> Outcome<()> {
-        if !self.tagged {
-            return Err(NO_FLOW);
-        }
         let query = Query::item(QueryItem::with_tags(tags_of(&[tag.to_owned()])?));
         let mut reads = self.handle.read_back(&query, Position::MAX, Some(limit as u64));
         while let Some(item) = reads.next() {

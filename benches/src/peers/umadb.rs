@@ -11,7 +11,7 @@ use umadb_core::writer_thread_blocking::writer_thread_blocking;
 use umadb_core::writer_thread_request::WriterThreadRequest;
 use umadb_dcb::{DcbEvent, DcbEventStoreSync, DcbQuery, DcbQueryItem, DcbResult};
 
-use super::log_only::{Entries, Entry, Folded, NO_FLOW, Putter, adapter, durable_only};
+use super::log_only::{Entries, Entry, Folded, Putter, adapter, durable_only};
 use super::{Kind, Outcome, Peer, Store, broken};
 
 /// As its server has it.
@@ -161,9 +161,6 @@ impl Entries for Log {
         limit: usize,
         each: &mut dyn FnMut(&[u8]) -> Outcome<()>,
     ) -> Outcome<()> {
-        if !self.tagged {
-            return Err(NO_FLOW);
-        }
         let query = DcbQuery::new().item(DcbQueryItem::new().tags([tag]));
         self.walk(Some(query), true, u32::try_from(limit).ok(), each)
     }
