@@ -24,18 +24,20 @@ impl<R: ReadAt> Checkpoint<R> {
     /// are no flow.
     pub fn to_flow(&self) -> Result<Flow, CheckpointError> {
         let turns = Turns::default();
+        let mut assembly = Assembly::new(self.header.next_slot);
+        // Looked at where they were made, they lie in the nearest cache still.
+        let read = |assembly: &Assembly| self.each_page(&turns, |page| assembly.check(page));
         let (here, there) = thread::scope(|scope| {
             let helps = self.component_pages() as usize >= PAGES_FOR_TWO;
-            let help = || thread::Builder::new().spawn_scoped(scope, || self.components(&turns));
+            let help = || thread::Builder::new().spawn_scoped(scope, || read(&assembly));
             // A thread that cannot be started is one that does not help.
             let second = helps.then(help).and_then(Result::ok);
-            let here = self.components(&turns);
+            let here = read(&assembly);
             let there = second.map(|second| second.join().unwrap_or_else(|panic| resume_unwind(panic)));
             (here, there.unwrap_or_else(|| Ok(Vec::new())))
         });
-        let mut assembly = Assembly::new(self.header.next_slot);
-        for (slot, component) in here?.into_iter().chain(there?).flatten() {
-            assembly.add(slot, component).map_err(|misfit| unfit(slot, misfit))?;
+        for checked in here?.into_iter().chain(there?) {
+            assembly.take(checked);
         }
         assembly.finish().map_err(|(slot, misfit)| match misfit.reason {
             Reason::ParentMissing { parent } => CheckpointError::ParentMissing { slot, parent },
@@ -50,11 +52,19 @@ impl<R: ReadAt> Checkpoint<R> {
     /// # Errors
     /// [`CheckpointError::Damaged`], [`CheckpointError::FileMissing`] and [`CheckpointError::Io`].
     pub fn components(&self, turns: &Turns) -> Result<Vec<PageOfComponents>, CheckpointError> {
+        self.each_page(turns, |page| page)
+    }
+
+    fn each_page<T>(
+        &self,
+        turns: &Turns,
+        with: impl Fn(PageOfComponents) -> T,
+    ) -> Result<Vec<T>, CheckpointError> {
         let (mut buffers, mut pool) = (Buffers::default(), Pool::default());
         let mut pages = Vec::new();
         while let Some(number) = turns.take(self.component_pages()) {
             let page = self.page_with(number, &mut buffers)?;
-            pages.push(page.components_sharing(&mut pool)?);
+            pages.push(with(page.components_sharing(&mut pool)?));
             buffers.reuse(page);
         }
         Ok(pages)

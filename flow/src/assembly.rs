@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::apply::check_component;
-use crate::{Component, Flow, Misfit, Reason, Slot};
+use crate::{Component, ComponentId, Flow, Misfit, Reason, Slot};
 
 /// A flow that is being put together from components and their slots, for whoever reads one back from a file.
 ///
@@ -15,8 +15,8 @@ use crate::{Component, Flow, Misfit, Reason, Slot};
 /// use flow_history_flow::{Assembly, Component, Slot};
 ///
 /// let mut assembly = Assembly::new(Slot(9));
-/// assembly.add(Slot(3), Arc::new(Component::new("pump-1", "processor").inside("group-1")))?;
-/// assembly.add(Slot(7), Arc::new(Component::new("group-1", "group")))?;
+/// assembly.add(Slot(3), Arc::new(Component::new("pump-1", "processor").inside("group-1")));
+/// assembly.add(Slot(7), Arc::new(Component::new("group-1", "group")));
 /// let flow = assembly.finish().map_err(|(_, misfit)| misfit)?;
 /// assert_eq!(flow.children("group-1").len(), 1);
 /// assert_eq!(flow.next_slot(), Slot(9));
@@ -27,9 +27,20 @@ pub struct Assembly {
     flow: Flow,
     /// The hashes of all ids.
     hashes: Vec<(u64, Slot)>,
-    /// Those with a parent, which may not be there yet.
-    inside: Vec<(Slot, Arc<Component>)>,
+    /// Those with a parent, and the parent, which may not be there yet.
+    inside: Vec<(Slot, ComponentId)>,
     /// What did not fit, after which nothing comes out.
+    spoilt: Option<(Slot, Misfit)>,
+}
+
+/// Components that an [`Assembly`] looked at, for it to take. Looking at them is most of the work, and several threads may
+/// do it, each just after it made them.
+#[derive(Default)]
+pub struct Checked {
+    components: Vec<(Slot, Arc<Component>)>,
+    hashes: Vec<(u64, Slot)>,
+    inside: Vec<(Slot, ComponentId)>,
+    attached: Vec<(ComponentId, Slot)>,
     spoilt: Option<(Slot, Misfit)>,
 }
 
@@ -40,34 +51,46 @@ impl Assembly {
         Self { flow: Flow::with_next_slot(next_slot), ..Self::default() }
     }
 
-    /// Adds a component.
-    ///
-    /// # Errors
-    /// [`Misfit`] as for an Add, but for parents and ids that are taken, which [`Assembly::finish`] looks at. There is no
-    /// flow then any more: [`Assembly::finish`] gives the same error.
-    pub fn add(&mut self, slot: Slot, component: Arc<Component>) -> Result<(), Misfit> {
-        self.insert(slot, &component).map_err(|reason| {
-            let misfit = Misfit::new(&component.id, reason);
-            self.spoilt.get_or_insert((slot, misfit)).1.clone()
-        })
+    /// Adds a component. Where it cannot be added, nothing comes out: [`Assembly::finish`] says why.
+    pub fn add(&mut self, slot: Slot, component: Arc<Component>) {
+        let checked = self.check([(slot, component)]);
+        self.take(checked);
     }
 
-    fn insert(&mut self, slot: Slot, component: &Arc<Component>) -> Result<(), Reason> {
-        check_component(component)?;
-        if slot.0 >= self.flow.next_slot {
-            return Err(Reason::SlotTaken { slot });
+    /// Looks at components before they are added: everything that an Add checks but for slots, parents and ids that are
+    /// taken.
+    #[must_use]
+    pub fn check(&self, components: impl IntoIterator<Item = (Slot, Arc<Component>)>) -> Checked {
+        let mut checked = Checked::default();
+        for (slot, component) in components {
+            if let Err(reason) = check_component(&component) {
+                checked.spoilt.get_or_insert_with(|| (slot, Misfit::new(&component.id, reason)));
+            }
+            checked.attached.extend(component.ends().map(|end| (end.clone(), slot)));
+            checked.inside.extend(component.parent.iter().map(|parent| (slot, parent.clone())));
+            checked.hashes.push((self.flow.hash_of(&component.id), slot));
+            checked.components.push((slot, component));
         }
-        if self.flow.component_in(slot).is_some() {
-            return Err(Reason::SlotTaken { slot });
+        checked
+    }
+
+    /// Adds components that were looked at.
+    pub fn take(&mut self, checked: Checked) {
+        let Checked { components, mut hashes, mut inside, attached, spoilt } = checked;
+        if let Some(spoilt) = spoilt {
+            self.spoilt.get_or_insert(spoilt);
         }
-        for end in component.ends() {
-            self.flow.attached.entry(end.clone()).or_default().insert(slot);
+        for (slot, component) in components {
+            let id = component.id.clone();
+            if slot.0 >= self.flow.next_slot || !self.flow.occupy_unindexed(slot, component) {
+                self.spoilt.get_or_insert_with(|| (slot, Misfit::new(&id, Reason::SlotTaken { slot })));
+            }
         }
-        if component.parent.is_some() {
-            self.inside.push((slot, Arc::clone(component)));
+        for (end, slot) in attached {
+            self.flow.attached.entry(end).or_default().insert(slot);
         }
-        self.hashes.push(self.flow.occupy_unindexed(slot, component));
-        Ok(())
+        self.hashes.append(&mut hashes);
+        self.inside.append(&mut inside);
     }
 
     /// The flow.
@@ -86,19 +109,28 @@ impl Assembly {
             return Err((slot, Misfit::new(&component.id, Reason::IdTaken)));
         }
         inside.sort_unstable_by_key(|(slot, _)| *slot);
+        let misfit = |slot: Slot, reason: Reason| {
+            let id = flow.component_in(slot).map_or_else(|| "".into(), |component| component.id.clone());
+            (slot, Misfit::new(&id, reason))
+        };
         // Child and parent, ascending by child.
         let mut links: Vec<(Slot, Slot)> = Vec::with_capacity(inside.len());
-        for (slot, component) in &inside {
-            let Some(parent) = &component.parent else { continue };
-            let reason = || Reason::ParentMissing { parent: parent.clone() };
-            let parent = flow.slot(parent).ok_or_else(|| (*slot, Misfit::new(&component.id, reason())))?;
-            links.push((*slot, parent));
+        // Siblings stand together, mostly.
+        let mut last: Option<(&ComponentId, Slot)> = None;
+        for (slot, parent) in &inside {
+            let found = match last {
+                Some((id, found)) if id == parent => found,
+                _ => flow
+                    .slot(parent)
+                    .ok_or_else(|| misfit(*slot, Reason::ParentMissing { parent: parent.clone() }))?,
+            };
+            last = Some((parent, found));
+            links.push((*slot, found));
         }
         if let Some(slot) = inside_itself(&links) {
             let place = inside.binary_search_by_key(&slot, |(slot, _)| *slot);
-            if let Some((_, component)) = place.ok().and_then(|place| inside.get(place)) {
-                let parent = component.parent.clone().unwrap_or_else(|| component.id.clone());
-                return Err((slot, Misfit::new(&component.id, Reason::Cycle { parent })));
+            if let Some((_, parent)) = place.ok().and_then(|place| inside.get(place)) {
+                return Err(misfit(slot, Reason::Cycle { parent: parent.clone() }));
             }
         }
         links.sort_unstable_by_key(|(child, parent)| (*parent, *child));
@@ -146,7 +178,7 @@ mod tests {
     fn assemble(components: Vec<(Slot, Component)>, next: u32) -> Result<Flow, (Slot, Reason)> {
         let mut assembly = Assembly::new(Slot(next));
         for (slot, component) in components {
-            let _said_again_at_the_end = assembly.add(slot, Arc::new(component));
+            assembly.add(slot, Arc::new(component));
         }
         assembly.finish().map_err(|(slot, misfit)| (slot, misfit.reason))
     }

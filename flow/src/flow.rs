@@ -88,11 +88,15 @@ impl Flow {
         components.insert(slot, Arc::clone(component));
     }
 
-    /// Puts a component into a slot that is free; its id is to be found once [`Flow::index_all`] was called with what this
-    /// returns for all of them.
-    pub(crate) fn occupy_unindexed(&mut self, slot: Slot, component: &Arc<Component>) -> (u64, Slot) {
-        self.components.insert(slot, Arc::clone(component));
-        (self.hashes.hash_one(&*component.id), slot)
+    /// Puts a component into a slot, and says whether that was free; its id is to be found once [`Flow::index_all`] was
+    /// called with the hashes of all of them.
+    pub(crate) fn occupy_unindexed(&mut self, slot: Slot, component: Arc<Component>) -> bool {
+        self.components.insert(slot, component).is_none()
+    }
+
+    /// By which an id is found.
+    pub(crate) fn hash_of(&self, id: &str) -> u64 {
+        self.hashes.hash_one(id)
     }
 
     /// Indexes the ids of all components; gives a slot whose id a slot before it has.

@@ -54,7 +54,7 @@ mod hash; //       state hashes
 pub mod mistake; // mistakes made on purpose, to try the tests with
 
 pub use crate::apply::Inverse;
-pub use crate::assembly::Assembly;
+pub use crate::assembly::{Assembly, Checked};
 pub use crate::component::Component;
 pub use crate::conflict::{Conflict, Mode, Obstacle, Resolution};
 pub use crate::diff::operations_between;

@@ -160,8 +160,10 @@ impl Loose {
     pub fn into_folded(self) -> Result<Folded, LogError> {
         let misfit = |misfit: String| LogError::damaged("", 0, Some(self.seq), What::Misfit(misfit));
         let mut assembly = Assembly::new(self.next_slot);
-        for (slot, component) in self.components {
-            assembly.add(slot, component).map_err(|error| misfit(error.to_string()))?;
+        let pieces = if self.components.len() < COMPONENTS_FOR_TWO { WHOLE } else { PIECES };
+        let checked = on_both(pieces_of(self.components, pieces), |piece| assembly.check(piece));
+        for checked in checked {
+            assembly.take(checked);
         }
         let flow = assembly.finish().map_err(|(_, error)| misfit(error.to_string()))?;
         Ok(Folded::of(self.seq, flow, self.names, self.entries))
@@ -236,6 +238,19 @@ struct Share {
 
 /// From how many effects on a second thread is worth its start; few where this is tested.
 const EFFECTS_FOR_TWO: usize = if cfg!(test) { 10 } else { 2_000 };
+
+/// From how many components on a second thread is worth its start; few where this is tested.
+const COMPONENTS_FOR_TWO: usize = if cfg!(test) { 10 } else { 2_000 };
+
+/// All components, as so many pieces that are of about as many.
+fn pieces_of(mut components: Vec<Placed>, pieces: usize) -> Vec<Vec<Placed>> {
+    let most = components.len().div_ceil(pieces.max(1));
+    let mut behind: Vec<Vec<Placed>> =
+        (1..pieces).rev().map(|piece| components.split_off((piece * most).min(components.len()))).collect();
+    behind.push(components);
+    behind.reverse();
+    behind
+}
 
 /// All components and effects, as so many shares that are of about as many effects each.
 fn shares(components: Vec<Placed>, row: &[Effect<'_>], pieces: usize) -> Vec<Share> {

@@ -94,7 +94,7 @@ pub(crate) fn state_from_bytes(
         if before.ids.get(&slot) != Some(&component.id) {
             return Err("a component has another id than its slot".to_owned());
         }
-        assembly.add(slot, component).map_err(|misfit| misfit.to_string())?;
+        assembly.add(slot, component);
     }
     let flow = assembly.finish().map_err(|(_, misfit)| misfit.to_string())?;
     if flow.len() != before.ids.len() {
