@@ -69,7 +69,7 @@ impl ActiveSegment {
         clock: Arc<dyn Clock>,
         tuning: Tuning,
         identity: Identity,
-        next_number: u64,
+        (next_number, next_pool): (u64, u64),
         bytes_before: u64,
     ) -> Self {
         Self {
@@ -80,7 +80,7 @@ impl ActiveSegment {
             current: None,
             next_number,
             prepared: Prepared::No,
-            next_pool: 1,
+            next_pool,
             bytes_before,
             filled: false,
         }

@@ -256,12 +256,13 @@ impl Storage for FileStorage {
             }
             Err(TryLockError::Error(error)) => return Err(LockError::Io(error)),
         }
-        // For people and messages only: what locks is the lock, not the text.
-        let told = file
-            .set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{}", std::process::id()));
-        told.map_err(LockError::Io)?;
+        // For people and messages only: what locks is the lock, not the text. Cut after it is written: to free a block that
+        // is taken again at once costs a file system as much as all the rest of this.
+        let told = format!("{}\n", std::process::id());
+        file.rewind()
+            .and_then(|()| file.write_all(told.as_bytes()))
+            .and_then(|()| file.set_len(told.len() as u64))
+            .map_err(LockError::Io)?;
         let named = Named::of(&file, self.path(&name)).map_err(LockError::Io)?;
         Ok(Box::new(FileLock { file, named, process: std::process::id() }))
     }

@@ -305,9 +305,13 @@ impl Files {
     /// The state that a checkpoint holds; `None` where it cannot be used, which costs time and nothing else.
     pub(crate) fn load_checkpoint(&self, log: &Log, seq: Seq) -> Option<State> {
         // A copy that was restored and went on may have another version of this number.
-        let (checkpoint, chain) = self.open_where(log, seq, |chain| {
+        self.load_checkpoint_where(log, seq, |chain| {
             !log.chain_at(seq).is_ok_and(|of_log| of_log.is_some_and(|of_log| of_log != chain))
-        })?;
+        })
+    }
+
+    fn load_checkpoint_where(&self, log: &Log, seq: Seq, agrees: impl Fn(Chain) -> bool) -> Option<State> {
+        let (checkpoint, chain) = self.open_where(log, seq, agrees)?;
         let aside = checkpoint.attachment().ok()?;
         State::from_aside(log.history(), seq, chain, checkpoint.to_flow().ok()?, &aside).ok()
     }
@@ -635,7 +639,8 @@ impl Files {
         loop {
             let checkpoint = checkpoints.pop();
             let start = match checkpoint {
-                Some(checkpoint) => self.load_checkpoint(log, checkpoint),
+                // Whether the log agrees shows where its frames are walked in any case.
+                Some(checkpoint) => self.load_checkpoint_where(log, checkpoint, |_| true),
                 None => Some(log.start()?),
             };
             let Some(start) = start else { continue };
@@ -645,6 +650,10 @@ impl Files {
             match result {
                 Ok(()) => {
                     let Some(ending) = replay.ending() else { continue };
+                    // After the last entry no frame follows whose chain would tell.
+                    if checkpoint.is_some() && ending.chain != replay.state().chain {
+                        continue;
+                    }
                     return Ok((replay.into_state(), ending));
                 }
                 // The file is whole and of this history, and the log does not reach it.

@@ -120,12 +120,22 @@ impl History {
     pub(crate) fn open_to_write(storage: Arc<dyn Storage>, options: &Options) -> Result<Self, Error> {
         let _entered = telemetry::enter(Phase::Open);
         let files = Arc::new(Files::new(Arc::clone(&storage)));
-        let start = recovery::open_to_write(&files, &options.clock, &options.tuning, !options.must_exist)?;
+        let mut start =
+            recovery::open_to_write(&files, &options.clock, &options.tuning, !options.must_exist)?;
         vault::collect(&files, &start.state.marks, start.state.seq);
         let published = Arc::new(Published::new(start.state.version()));
         let settings = (options.tuning.clone(), options.durability);
+        let (left_in, leftovers) = (Arc::clone(&storage), std::mem::take(&mut start.leftovers));
         let writer =
             Writer::new(storage, Arc::clone(&options.clock), settings, Arc::clone(&published), start);
+        if !leftovers.is_empty() {
+            writer.background().at_leisure(move || {
+                for name in leftovers {
+                    // Left again, it is in nobody's way.
+                    let _ = left_in.remove(&name);
+                }
+            });
+        }
         checkpoint_when_due(&writer, &files);
         seal_when_full(&writer, &files, options.tuning.seal_bytes_min);
         if files.log()?.segments().iter().rev().skip(1).any(|segment| segment.sealed.is_none()) {

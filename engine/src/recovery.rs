@@ -43,7 +43,7 @@ pub(crate) fn open_to_write(
     if matches!(look(files)?, Found::Nothing | Found::Unfinished) {
         create(storage, clock, tuning).map_err(broken)?;
     }
-    remove_leftovers(storage);
+    let leftovers = remove_leftovers(storage);
 
     let log = files.log()?;
     let last = log.segments().last().map(|segment| segment.header.clone());
@@ -69,13 +69,14 @@ pub(crate) fn open_to_write(
     let checkpoint = files.checkpoints().unwrap_or_default().pop().unwrap_or_default();
     let checkpoint_bytes = storage.len(&FileName::Checkpoint(checkpoint.0).to_string()).unwrap_or_default();
     let bytes_before = log.segments().iter().rev().skip(1).map(|segment| segment.bytes).sum();
+    let next_pool = leftovers.iter().map(|(_, number)| number + 1).max().unwrap_or(1);
     let active = |next_number, bytes_before| {
         ActiveSegment::after(
             Arc::clone(storage),
             Arc::clone(clock),
             tuning.clone(),
             log.identity().clone(),
-            next_number,
+            (next_number, next_pool),
             bytes_before,
         )
     };
@@ -131,8 +132,13 @@ pub(crate) fn open_to_write(
         // ends.
         _ => (active(next_number, bytes_before + ending.offset), SegmentReason::Recovered, true),
     };
-    Ok(Start { state, segment, reason, needs_opened, last_checkpoint: (checkpoint, checkpoint_bytes), lock })
+    let last_checkpoint = (checkpoint, checkpoint_bytes);
+    let leftovers = leftovers.into_iter().map(|(name, _)| name).collect();
+    Ok(Start { state, segment, reason, needs_opened, last_checkpoint, leftovers, lock })
 }
+
+/// No writer gives as many numbers to files that it prepares.
+const POOL_NUMBERS: u64 = 1 << 48;
 
 enum Found {
     /// No directory, or an empty one.
@@ -220,14 +226,21 @@ fn create(storage: &Arc<dyn Storage>, clock: &Arc<dyn Clock>, tuning: &Tuning) -
     replace_file(&**storage, &FileName::Identity.to_string(), &identity.encode())
 }
 
-/// Removes what an earlier writer left half made under names that mean nothing.
-fn remove_leftovers(storage: &Arc<dyn Storage>) {
+/// Removes what an earlier writer left half made under names that mean nothing. Files of zeros that were to become segments
+/// are large, and left for later: their names and numbers.
+fn remove_leftovers(storage: &Arc<dyn Storage>) -> Vec<(String, u64)> {
+    let mut large = Vec::new();
     for name in storage.list().unwrap_or_default() {
-        if matches!(FileName::parse(&name), Some(FileName::PoolSegment(_) | FileName::Temporary)) {
-            // Left again, it is in nobody's way.
-            let _ = storage.remove(&name);
+        match FileName::parse(&name) {
+            Some(FileName::PoolSegment(number)) if number < POOL_NUMBERS => large.push((name, number)),
+            Some(FileName::PoolSegment(_) | FileName::Temporary) => {
+                // Left again, it is in nobody's way.
+                let _ = storage.remove(&name);
+            }
+            _ => {}
         }
     }
+    large
 }
 
 /// The end of the log: the state there, how it ends, and the log that it is the end of.

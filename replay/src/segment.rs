@@ -239,7 +239,8 @@ impl SegmentBytes {
     pub(crate) fn vouched_later(&self, offset: usize, seq: Seq) -> Option<u64> {
         let mut at = offset.next_multiple_of(FRAME_ALIGN);
         let mut summed = 0;
-        while at + FRAME_HEADER_BYTES <= self.bytes.len() {
+        let end = up_to_last_written(&self.bytes);
+        while at < end && at + FRAME_HEADER_BYTES <= self.bytes.len() {
             let rest = self.bytes.get(at..).unwrap_or_default();
             // The magic is compared first, so that the checksum is computed only where a frame may be.
             if rest.starts_with(b"FhFr") {
@@ -265,10 +266,25 @@ impl SegmentBytes {
     /// What follows the last frame of a log, given that frame's kind.
     pub(crate) fn tail(&self, offset: usize, last: Option<FrameKind>) -> Tail {
         let rest = self.bytes.get(offset..).unwrap_or_default();
-        match rest.iter().rposition(|byte| *byte != 0) {
-            Some(at) => Tail::Torn { bytes: at as u64 + 1 },
-            None if last == Some(FrameKind::Closed) => Tail::Closed,
-            None => Tail::Open,
+        match up_to_last_written(rest) {
+            0 if last == Some(FrameKind::Closed) => Tail::Closed,
+            0 => Tail::Open,
+            bytes => Tail::Torn { bytes: bytes as u64 },
         }
     }
+}
+
+/// The length of bytes without the zeros that they end in. A segment is mostly zeros while it is young, and a byte at a time
+/// they would take longer than reading them.
+fn up_to_last_written(bytes: &[u8]) -> usize {
+    const AT_ONCE: usize = 1 << 10;
+    let mut end = bytes.len();
+    for chunk in bytes.rchunks(AT_ONCE) {
+        if chunk.iter().fold(0, |all, byte| all | byte) != 0 {
+            break;
+        }
+        end -= chunk.len();
+    }
+    let rest = bytes.get(..end).unwrap_or_default();
+    rest.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1)
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flow_history::{Author, Component, Durability, History, MemoryStorage, Options, Seq, StateHash, Tuning};
+use flow_history_replay::SEGMENT_HEADER_BYTES;
 use flow_history_tests::SeededClock;
 
 const CHANGES: u64 = 10_000;
@@ -141,20 +142,7 @@ fn a_checkpoint_of_another_line_of_the_same_history_is_passed_over() {
     history.change(&alice, "").add(Component::new("pump-1", "processor").field("rate", 0)).append().unwrap();
     history.close().unwrap();
     let copy = MemoryStorage::with_files(storage.files());
-    let go_on = |storage: &MemoryStorage, factor: u64| {
-        let history = open(storage);
-        // What every later entry sets again would hide where a flow came from.
-        history
-            .change(&alice, "")
-            .set("pump-1", "rate", factor * 2)
-            .set("pump-1", "line", factor)
-            .append()
-            .unwrap();
-        for rate in 3..=6_000 {
-            history.change(&alice, "").set("pump-1", "rate", factor * rate).append().unwrap();
-        }
-        history.close().unwrap();
-    };
+    let go_on = |storage: &MemoryStorage, factor: u64| one_line(storage, factor, 6_000);
     go_on(&storage, 1);
     go_on(&copy, 2);
 
@@ -183,4 +171,57 @@ fn a_checkpoint_of_another_line_of_the_same_history_is_passed_over() {
         );
     }
     history.verify().unwrap();
+}
+
+/// Goes on with a history whose first entry added `pump-1`, in a way that the factor tells from others, and closes it.
+fn one_line(storage: &MemoryStorage, factor: u64, entries: u64) {
+    let (history, alice) = (open(storage), Author::user("alice"));
+    // What every later entry sets again would hide where a flow came from.
+    history
+        .change(&alice, "")
+        .set("pump-1", "rate", factor * 2)
+        .set("pump-1", "line", factor)
+        .append()
+        .unwrap();
+    for rate in 3..=entries {
+        history.change(&alice, "").set("pump-1", "rate", factor * rate).append().unwrap();
+    }
+    history.close().unwrap();
+}
+
+#[test]
+fn a_checkpoint_of_another_line_at_the_last_version_is_passed_over() {
+    let storage = MemoryStorage::new();
+    let history = open(&storage);
+    let alice = Author::user("alice");
+    history.change(&alice, "").add(Component::new("pump-1", "processor").field("rate", 0)).append().unwrap();
+    history.close().unwrap();
+    let copy = MemoryStorage::with_files(storage.files());
+    one_line(&copy, 2, 6_000);
+    let last = *places(&copy).last().unwrap();
+    assert!(last > 2, "{last}");
+    one_line(&storage, 1, last);
+    // A crash before its first entry was written left a segment without any.
+    let clock = SeededClock::new(6);
+    let history = Options::new().clock(clock).open_storage(Arc::new(storage.clone())).unwrap();
+    history.change(&alice, "").set("pump-1", "rate", 0).append().unwrap();
+    let mut mixed = storage.files();
+    let (_, begun) =
+        mixed.iter_mut().find(|(name, _)| name.starts_with("segment-") && name.ends_with(".raw")).unwrap();
+    begun[SEGMENT_HEADER_BYTES..].fill(0);
+    mixed.retain(|name, _| !name.starts_with("checkpoint-"));
+    let name = copy.files().into_keys().filter(|name| name.starts_with("checkpoint-")).next_back().unwrap();
+    mixed.insert(name.clone(), copy.files()[&name].clone());
+    for read_only in [true, false] {
+        let storage = Arc::new(MemoryStorage::with_files(mixed.clone()));
+        let history = match read_only {
+            true => Options::new().open_storage_read_only(storage).unwrap(),
+            false => Options::new().open_storage(storage).unwrap(),
+        };
+        assert_eq!(history.version().seq().0, last);
+        let flow = history.at(last).unwrap().to_flow().unwrap();
+        let pump = flow.component("pump-1").unwrap();
+        assert_eq!((pump.get("rate"), pump.get("line")), (Some(&last.into()), Some(&1.into())));
+        history.verify().unwrap();
+    }
 }

@@ -120,6 +120,8 @@ pub(crate) struct Start {
     pub(crate) reason: SegmentReason,
     pub(crate) needs_opened: bool,
     pub(crate) last_checkpoint: (Seq, u64),
+    /// Files that an earlier writer left and nobody needs.
+    pub(crate) leftovers: Vec<String>,
     pub(crate) lock: Box<dyn Lock>,
 }
 
