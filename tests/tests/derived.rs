@@ -210,7 +210,7 @@ fn a_checkpoint_of_another_line_at_the_last_version_is_passed_over() {
         mixed.iter_mut().find(|(name, _)| name.starts_with("segment-") && name.ends_with(".raw")).unwrap();
     begun[SEGMENT_HEADER_BYTES..].fill(0);
     mixed.retain(|name, _| !name.starts_with("checkpoint-"));
-    let name = copy.files().into_keys().filter(|name| name.starts_with("checkpoint-")).next_back().unwrap();
+    let name = copy.files().into_keys().rfind(|name| name.starts_with("checkpoint-")).unwrap();
     mixed.insert(name.clone(), copy.files()[&name].clone());
     for read_only in [true, false] {
         let storage = Arc::new(MemoryStorage::with_files(mixed.clone()));
