@@ -80,6 +80,12 @@ impl Flow {
         self.ids.find(self.hashes.hash_one(id), is_it)
     }
 
+    /// The slot of what each operation is about, where that is there.
+    #[must_use]
+    pub fn slots_of(&self, operations: &[Operation]) -> Vec<Option<Slot>> {
+        operations.iter().map(|operation| self.slot(operation.id())).collect()
+    }
+
     /// Puts a component into a slot that is free.
     pub(crate) fn occupy(&mut self, slot: Slot, component: &Arc<Component>) {
         let Self { components, ids, hashes, .. } = self;

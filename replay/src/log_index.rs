@@ -79,8 +79,8 @@ pub struct LogIndex {
 /// An entry as far as [`LogIndex::sets_or_header`] reads it.
 #[derive(Clone, Debug)]
 pub enum Told {
-    /// All of it, and the slot that was given out next.
-    Sets(Entry, Slot),
+    /// All of it.
+    Sets(Entry),
     /// What it says of itself.
     Header(Header),
 }
@@ -243,8 +243,8 @@ impl LogIndex {
         self.decoded(seq, |found, before| crate::canonical::decode_header(found.bytes(), before))
     }
 
-    /// An entry that gives components values and nothing else, and the slot that was given out next before it; of any other
-    /// what it says of itself. `None` where there is none of this number. Reads its block.
+    /// An entry that gives components values and nothing else; of any other what it says of itself. `None` where there is none
+    /// of this number. Reads its block.
     ///
     /// # Errors
     /// [`LogError`].
@@ -253,7 +253,7 @@ impl LogIndex {
             let (header, body) = crate::canonical::decode_if_it_sets(found.bytes(), before)?;
             let id = FlowVersionId::new(seq, &found.chain);
             Ok(match body {
-                Some(body @ Body::Change(_)) => Told::Sets(Entry { seq, id, header, body }, found.next_slot),
+                Some(body @ Body::Change(_)) => Told::Sets(Entry { seq, id, header, body }),
                 _ => Told::Header(header),
             })
         })

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use flow_history::{
     Author, Component, Error, Facet, Flow, FlowVersionId, History, Intent, Map, Mark, MemoryStorage, Mode,
-    Operation, Order, Part, Proposal, ROOT_ID, ROOT_KIND, Resolution, Scope, Seq, StateHash, Tuning, Value,
+    Operation, Order, Part, Path, Proposal, ROOT_ID, ROOT_KIND, Resolution, Scope, Seq, StateHash, Tuning,
+    Value,
 };
 use flow_history_tests::slots_of;
 
@@ -307,6 +308,38 @@ fn another_kind_and_a_name_that_is_taken_are_in_the_way_and_no_version_of_anothe
     let unknown = history.restore(Part::Flow, 99, &alice()).unwrap_err();
     assert!(matches!(unknown, Error::UnknownVersion { asked: Seq(99), .. }), "{unknown:?}");
     assert_eq!(history.version(), version);
+}
+
+#[test]
+fn an_older_component_of_the_same_name_is_another_even_back_in_its_own_slot() {
+    let map = |a: i32| Value::Map([("a", a)].into_iter().collect::<Map>());
+    for (between, is_nested, is_opened_again) in
+        (0..8_u32).map(|case| (case & 1 == 1, case & 2 == 2, case & 4 == 4))
+    {
+        let (storage, mut history) = open();
+        let x = |kind: &str, a: i32| Component::new("x", kind).field("a", a).field("env", map(a));
+        history.change(&alice(), "").add(x("filter", 1)).add(Component::new("y", "pump")).append().unwrap();
+        let removed = history.change(&alice(), "").remove("x").append().unwrap().seq();
+        history.change(&alice(), "").add(x("pump", 0)).append().unwrap();
+        let by_bob = history.change(&bob(), "");
+        let by_bob = match is_nested {
+            true => by_bob.set("x", Path::field("env").key("a"), 1),
+            false => by_bob.set("x", "a", 1),
+        };
+        let unit = by_bob.append().unwrap().seq();
+        history.change(&alice(), "").remove("x").append().unwrap();
+        for round in 0..if between { 40 } else { 0 } {
+            history.change(&alice(), "").set("y", "a", round).append().unwrap();
+        }
+        history.revert([removed], &alice()).unwrap();
+        assert_eq!(flow(&history).component("x").unwrap().kind, "filter");
+        if is_opened_again {
+            history.close().unwrap();
+            history = History::options().open_storage(Arc::new(storage)).unwrap();
+        }
+        assert_eq!(in_the_way(&history, Proposal::revert([unit])), ["KindChanged"], "{between} {is_nested}");
+        assert_eq!(in_the_way(&history, Proposal::undo(Scope::Author("bob".into()))), ["KindChanged"]);
+    }
 }
 
 #[test]

@@ -17,8 +17,9 @@ const FOLDED_AT_ONCE: u64 = 256;
 pub(super) struct Known {
     pub(super) entry: Arc<Entry>,
     pub(super) inverses: Arc<Vec<Operation>>,
-    /// The slot that is given out next after it: a component in a later one is another, whatever its id.
-    pub(super) next_slot: Slot,
+    /// The slot of what each of its operations is about, where that is there after it: what is in another one is another
+    /// component, whatever its id.
+    pub(super) slots: Arc<[Option<Slot>]>,
     /// The flows around it, where they were put together.
     pub(super) around: Option<Around>,
 }
@@ -43,9 +44,9 @@ pub(super) struct Entries<'h> {
     flow: Flow,
     known: HashMap<Seq, Arc<Known>>,
     glanced: HashMap<Seq, Glance>,
-    /// The entry that was glanced at first, where it only sets values, with the slot that was given out next: it is nearly
-    /// always the one that is taken, and is not read a second time.
-    first: Option<(Entry, Slot)>,
+    /// The entry that was glanced at first, where it only sets values: it is nearly always the one that is taken, and is not
+    /// read a second time.
+    first: Option<Entry>,
     flushed: bool,
     /// Whether an entry was read on its flow already: whoever wants a second one walks, and folding many at once is quicker.
     walks: bool,
@@ -155,9 +156,9 @@ impl<'h> Entries<'h> {
         let glance = match self.at_hand_or_flushed(seq)? {
             Some(known) => Glance::of(&known.entry),
             None if self.glanced.is_empty() => match self.read_sets(seq) {
-                Some(Told::Sets(entry, next_slot)) => {
+                Some(Told::Sets(entry)) => {
                     let glance = Glance::of(&entry);
-                    self.first = Some((entry, next_slot));
+                    self.first = Some(entry);
                     glance
                 }
                 Some(Told::Header(header)) => Glance { seq, header: Arc::new(header) },
@@ -210,16 +211,17 @@ impl<'h> Entries<'h> {
             _ => &[],
         };
         let after = OnceLock::new();
-        let (inverses, next_slot) = match brings_back(operations, &before) {
-            Some(inverses) => (inverses, before.next_slot()),
+        let (inverses, slots) = match brings_back(operations, &before) {
+            Some(inverses) => (inverses, vec![None; operations.len()]),
             None => {
                 let mut flow = before.clone();
                 let inverses = flow.apply_all(operations).ok()?;
-                (inverses, after.get_or_init(|| flow).next_slot())
+                (inverses, after.get_or_init(|| flow).slots_of(operations))
             }
         };
         let around = Some(Around { before, after });
-        let known = Known { entry: Arc::new(entry), inverses: Arc::new(inverses), next_slot, around };
+        let (inverses, slots) = (Arc::new(inverses), slots.into());
+        let known = Known { entry: Arc::new(entry), inverses, slots, around };
         let known = Arc::new(known);
         self.known.insert(seq, Arc::clone(&known));
         Some(known)
@@ -229,12 +231,12 @@ impl<'h> Entries<'h> {
     /// somebody did long ago is read as quickly as what was done just now. Where anything is not as expected, `None`:
     /// folding says what is wrong.
     fn read_alone(&mut self, seq: Seq) -> Option<Known> {
-        let first = self.first.take_if(|(entry, _)| entry.seq == seq);
+        let first = self.first.take_if(|entry| entry.seq == seq);
         let read = || match self.read_sets(seq) {
-            Some(Told::Sets(entry, next_slot)) => Some((entry, next_slot)),
+            Some(Told::Sets(entry)) => Some(entry),
             _ => None,
         };
-        let (entry, next_slot) = first.or_else(read)?;
+        let entry = first.or_else(read)?;
         let files = self.history.files();
         let index = files.index_reaching(seq).ok()?;
         let operations = match &entry.body {
@@ -242,20 +244,24 @@ impl<'h> Entries<'h> {
             _ => &[],
         };
         let past = Past::new(files, index, seq.previous()?);
-        let mut inverses = Vec::with_capacity(operations.len());
+        let (mut inverses, mut slots) = (Vec::with_capacity(operations.len()), Vec::new());
         let mut flow = Flow::new();
         for operation in operations {
             let Operation::Set { id, .. } = operation else { return None };
+            // It stands where it stood before: to give values moves nothing.
+            let (slot, component) = past.find(id).ok()??;
+            slots.push(Some(slot));
             if flow.component(id).is_none() {
                 // What contains it has no part in what its fields are.
-                let mut component = (*past.component(id).ok()??).clone();
+                let mut component = (*component).clone();
                 component.parent = None;
                 flow.apply(&Operation::add(component)).ok()?;
             }
             inverses.push(flow.apply(operation).ok()?);
         }
         inverses.reverse();
-        Some(Known { entry: Arc::new(entry), inverses: Arc::new(inverses), next_slot, around: None })
+        let (inverses, slots) = (Arc::new(inverses), slots.into());
+        Some(Known { entry: Arc::new(entry), inverses, slots, around: None })
     }
 
     /// An entry that only sets values; of any other its header. Where anything is not as expected, `None`.
@@ -268,8 +274,8 @@ impl<'h> Entries<'h> {
             return Some(Arc::clone(known));
         }
         let recent = self.history.writer().ok()?.recent(seq)?;
-        let Recent { entry, inverses, next_slot, .. } = recent;
-        let known = Arc::new(Known { entry, inverses, next_slot, around: None });
+        let Recent { entry, inverses, slots, .. } = recent;
+        let known = Arc::new(Known { entry, inverses, slots, around: None });
         self.known.insert(seq, Arc::clone(&known));
         Some(known)
     }
@@ -281,9 +287,12 @@ impl<'h> Entries<'h> {
             let before = replay.state().flow.clone();
             let Some((entry, pushed)) = files.next_step(&mut replay)? else { break };
             let (entry, inverses) = (Arc::new(entry), Arc::new(pushed.inverses));
-            let next_slot = replay.state().flow.next_slot();
+            let slots = match &entry.body {
+                Body::Change(operations) => replay.state().flow.slots_of(operations).into(),
+                _ => Arc::default(),
+            };
             let around = Some(Around { before, after: OnceLock::from(replay.state().flow.clone()) });
-            self.known.insert(entry.seq, Arc::new(Known { entry, inverses, next_slot, around }));
+            self.known.insert(entry.seq, Arc::new(Known { entry, inverses, slots, around }));
         }
         files.count(&replay);
         Ok(())

@@ -125,10 +125,11 @@ fn is_as_set(unit: &Known, now: &Flow) -> bool {
     if operations.len() > FEW || !operations.iter().chain(&*unit.inverses).all(whole_field) {
         return false;
     }
-    operations.iter().map(Operation::id).all(|id| {
+    operations.iter().map(Operation::id).zip(&*unit.slots).all(|(id, slot)| {
         let Some(held) = now.component(id) else { return false };
-        // What has the id by now may be another component, of another kind perhaps.
-        if now.slot(id).is_none_or(|slot| slot >= unit.next_slot) {
+        // What has the id by now may be another component, of another kind perhaps: a later one, or an older one that was
+        // brought back.
+        if now.slot(id) != *slot {
             return false;
         }
         let mut of_it = unit.inverses.iter().chain(operations).filter(|operation| operation.id() == id);
@@ -190,9 +191,11 @@ fn unchanged_since(unit: &Known, now: &Flow) -> Option<Flow> {
         _ => false,
     };
     // What has the id by now may be another component, of another kind perhaps.
-    let is_another =
-        |operation: &Operation| now.slot(operation.id()).is_some_and(|slot| slot >= unit.next_slot);
-    if unit.operations().iter().any(|operation| in_list(operation) || is_another(operation)) {
+    let is_another = |(operation, slot): (&Operation, &Option<Slot>)| {
+        let standing = now.slot(operation.id());
+        standing.is_some() && standing != *slot
+    };
+    if unit.operations().iter().any(in_list) || unit.operations().iter().zip(&*unit.slots).any(is_another) {
         return None;
     }
     let mut without = now.clone();

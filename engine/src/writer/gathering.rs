@@ -92,8 +92,8 @@ pub(super) struct PushedEntry {
     pub(super) kept: Option<(Header, Body)>,
     /// Its bytes.
     pub(super) bytes: usize,
-    /// The slot that is given out next after it.
-    pub(super) next_slot: Slot,
+    /// The slot of what each of its operations is about, where that is there after it; of an entry that is kept.
+    pub(super) slots: Vec<Option<Slot>>,
 }
 
 /// What a caller wants written.
@@ -507,8 +507,11 @@ fn push_entry(building: &mut Building, draft: Draft, keep: Keep) -> Result<FlowV
         }
         let bytes = open.frame.len() - start;
         let kept = (bytes <= NEWEST_BYTES).then_some((header, body));
-        let next_slot = state.flow.next_slot();
-        building.pending.push(PushedEntry { pushed, kept, bytes, next_slot });
+        let slots = match &kept {
+            Some((_, Body::Change(operations))) => state.flow.slots_of(operations),
+            _ => Vec::new(),
+        };
+        building.pending.push(PushedEntry { pushed, kept, bytes, slots });
     }
     open.entries += 1;
     building.waiting_bytes += open.frame.len() - start;

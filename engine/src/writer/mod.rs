@@ -106,8 +106,9 @@ pub(crate) struct HeadInfo {
 pub(crate) struct Recent {
     pub(crate) entry: Arc<Entry>,
     pub(crate) inverses: Arc<Vec<Operation>>,
-    /// The slot that is given out next after it: a component in a later one is another, whatever its id.
-    pub(crate) next_slot: Slot,
+    /// The slot of what each of its operations is about, where that is there after it: what is in another one is another
+    /// component, whatever its id.
+    pub(crate) slots: Arc<[Option<Slot>]>,
     bytes: usize,
     /// Some of its author's id: whose entries are looked for among others' is mostly told apart by it, without reading those.
     owner: u64,
