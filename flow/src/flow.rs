@@ -11,7 +11,7 @@ use imbl::{GenericHashMap, OrdSet};
 
 use crate::index::Index;
 use crate::slots::Slots;
-use crate::{Component, ComponentId, Guesses, Operation, Order};
+use crate::{Component, ComponentId, Guesses, Name, Operation, Order};
 
 /// The number of a component within one history: each Add takes the next; only an undo, redo or restore of a removal
 /// gives one back. Files name components by slot, people by id.
@@ -80,10 +80,18 @@ impl Flow {
         self.ids.find(self.hashes.hash_one(id), is_it)
     }
 
-    /// The slot of what each operation is about, where that is there.
+    /// Which component each operation is about, where that is there: its slot and its kind, which one keeps for as long as it
+    /// lives.
     #[must_use]
-    pub fn slots_of(&self, operations: &[Operation]) -> Vec<Option<Slot>> {
-        operations.iter().map(|operation| self.slot(operation.id())).collect()
+    pub fn touched_by(&self, operations: &[Operation]) -> Vec<Option<(Slot, Name)>> {
+        operations.iter().map(|operation| self.standing(operation.id())).collect()
+    }
+
+    /// The slot and the kind of the component with this id.
+    #[must_use]
+    pub fn standing(&self, id: &str) -> Option<(Slot, Name)> {
+        let slot = self.slot(id)?;
+        Some((slot, self.component_in(slot)?.kind.clone()))
     }
 
     /// Puts a component into a slot that is free.

@@ -343,6 +343,19 @@ fn an_older_component_of_the_same_name_is_another_even_back_in_its_own_slot() {
 }
 
 #[test]
+fn another_kind_that_a_host_puts_into_the_same_slot_is_another_component() {
+    let (_, history) = open();
+    let x = |kind: &str, a: i32| Component::new("x", kind).field("a", a);
+    history.change(&alice(), "").add(x("filter", 0)).append().unwrap();
+    let unit = history.change(&bob(), "").set("x", "a", 1).append().unwrap().seq();
+    let slot = flow(&history).slot("x").unwrap();
+    history.change(&alice(), "").remove("x").append().unwrap();
+    let add = Operation::Add { component: Arc::new(x("pump", 1)), slot: Some(slot) };
+    history.change(&alice(), "").operations(vec![add]).append().unwrap();
+    assert_eq!(in_the_way(&history, Proposal::revert([unit])), ["KindChanged"]);
+}
+
+#[test]
 fn edits_of_other_fields_and_the_same_edit_by_somebody_else_are_in_nobodys_way() {
     let history = pump();
     let slowed = set(&history, &alice(), "rate", 8).seq();

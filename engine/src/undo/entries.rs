@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use flow_history_flow::{Flow, Operation, Slot};
+use flow_history_flow::{Flow, Name, Operation, Slot};
 use flow_history_replay::{Body, Entry, Header, Intent, Link, Seq, Told, taken_by};
 
 use crate::past::Past;
@@ -17,9 +17,9 @@ const FOLDED_AT_ONCE: u64 = 256;
 pub(super) struct Known {
     pub(super) entry: Arc<Entry>,
     pub(super) inverses: Arc<Vec<Operation>>,
-    /// The slot of what each of its operations is about, where that is there after it: what is in another one is another
-    /// component, whatever its id.
-    pub(super) slots: Arc<[Option<Slot>]>,
+    /// The slot and the kind of what each of its operations is about, where that is there after it: what is in another slot, or
+    /// of another kind, is another component, whatever its id.
+    pub(super) touched: Arc<[Option<(Slot, Name)>]>,
     /// The flows around it, where they were put together.
     pub(super) around: Option<Around>,
 }
@@ -211,17 +211,17 @@ impl<'h> Entries<'h> {
             _ => &[],
         };
         let after = OnceLock::new();
-        let (inverses, slots) = match brings_back(operations, &before) {
+        let (inverses, touched) = match brings_back(operations, &before) {
             Some(inverses) => (inverses, vec![None; operations.len()]),
             None => {
                 let mut flow = before.clone();
                 let inverses = flow.apply_all(operations).ok()?;
-                (inverses, after.get_or_init(|| flow).slots_of(operations))
+                (inverses, after.get_or_init(|| flow).touched_by(operations))
             }
         };
         let around = Some(Around { before, after });
-        let (inverses, slots) = (Arc::new(inverses), slots.into());
-        let known = Known { entry: Arc::new(entry), inverses, slots, around };
+        let (inverses, touched) = (Arc::new(inverses), touched.into());
+        let known = Known { entry: Arc::new(entry), inverses, touched, around };
         let known = Arc::new(known);
         self.known.insert(seq, Arc::clone(&known));
         Some(known)
@@ -244,13 +244,13 @@ impl<'h> Entries<'h> {
             _ => &[],
         };
         let past = Past::new(files, index, seq.previous()?);
-        let (mut inverses, mut slots) = (Vec::with_capacity(operations.len()), Vec::new());
+        let (mut inverses, mut touched) = (Vec::with_capacity(operations.len()), Vec::new());
         let mut flow = Flow::new();
         for operation in operations {
             let Operation::Set { id, .. } = operation else { return None };
             // It stands where it stood before: to give values moves nothing.
             let (slot, component) = past.find(id).ok()??;
-            slots.push(Some(slot));
+            touched.push(Some((slot, component.kind.clone())));
             if flow.component(id).is_none() {
                 // What contains it has no part in what its fields are.
                 let mut component = (*component).clone();
@@ -260,8 +260,8 @@ impl<'h> Entries<'h> {
             inverses.push(flow.apply(operation).ok()?);
         }
         inverses.reverse();
-        let (inverses, slots) = (Arc::new(inverses), slots.into());
-        Some(Known { entry: Arc::new(entry), inverses, slots, around: None })
+        let (inverses, touched) = (Arc::new(inverses), touched.into());
+        Some(Known { entry: Arc::new(entry), inverses, touched, around: None })
     }
 
     /// An entry that only sets values; of any other its header. Where anything is not as expected, `None`.
@@ -274,8 +274,8 @@ impl<'h> Entries<'h> {
             return Some(Arc::clone(known));
         }
         let recent = self.history.writer().ok()?.recent(seq)?;
-        let Recent { entry, inverses, slots, .. } = recent;
-        let known = Arc::new(Known { entry, inverses, slots, around: None });
+        let Recent { entry, inverses, touched, .. } = recent;
+        let known = Arc::new(Known { entry, inverses, touched, around: None });
         self.known.insert(seq, Arc::clone(&known));
         Some(known)
     }
@@ -287,12 +287,12 @@ impl<'h> Entries<'h> {
             let before = replay.state().flow.clone();
             let Some((entry, pushed)) = files.next_step(&mut replay)? else { break };
             let (entry, inverses) = (Arc::new(entry), Arc::new(pushed.inverses));
-            let slots = match &entry.body {
-                Body::Change(operations) => replay.state().flow.slots_of(operations).into(),
+            let touched = match &entry.body {
+                Body::Change(operations) => replay.state().flow.touched_by(operations).into(),
                 _ => Arc::default(),
             };
             let around = Some(Around { before, after: OnceLock::from(replay.state().flow.clone()) });
-            self.known.insert(entry.seq, Arc::new(Known { entry, inverses, slots, around }));
+            self.known.insert(entry.seq, Arc::new(Known { entry, inverses, touched, around }));
         }
         files.count(&replay);
         Ok(())
@@ -300,6 +300,9 @@ impl<'h> Entries<'h> {
 
     /// The flow before an entry.
     pub(super) fn before(&mut self, seq: Seq) -> Result<Flow, Error> {
+        if let Some(around) = self.known.get(&seq).and_then(|known| known.around.as_ref()) {
+            return Ok(around.before.clone());
+        }
         Ok(self.around(seq)?.0)
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use flow_history_flow::{
-    Component, ComponentId, Conflict, Edit, Flow, Merged, Operation, Slot, Step, Terms, merge_among,
+    Component, ComponentId, Conflict, Edit, Flow, Merged, Name, Operation, Slot, Step, Terms, merge_among,
 };
 use flow_history_replay::{Link, Seq};
 
@@ -125,11 +125,11 @@ fn is_as_set(unit: &Known, now: &Flow) -> bool {
     if operations.len() > FEW || !operations.iter().chain(&*unit.inverses).all(whole_field) {
         return false;
     }
-    operations.iter().map(Operation::id).zip(&*unit.slots).all(|(id, slot)| {
+    operations.iter().map(Operation::id).zip(&*unit.touched).all(|(id, touched)| {
         let Some(held) = now.component(id) else { return false };
         // What has the id by now may be another component, of another kind perhaps: a later one, or an older one that was
         // brought back.
-        if now.slot(id) != *slot {
+        if now.standing(id) != *touched {
             return false;
         }
         let mut of_it = unit.inverses.iter().chain(operations).filter(|operation| operation.id() == id);
@@ -191,11 +191,11 @@ fn unchanged_since(unit: &Known, now: &Flow) -> Option<Flow> {
         _ => false,
     };
     // What has the id by now may be another component, of another kind perhaps.
-    let is_another = |(operation, slot): (&Operation, &Option<Slot>)| {
-        let standing = now.slot(operation.id());
-        standing.is_some() && standing != *slot
+    let is_another = |(operation, touched): (&Operation, &Option<(Slot, Name)>)| {
+        let standing = now.standing(operation.id());
+        standing.is_some() && standing != *touched
     };
-    if unit.operations().iter().any(in_list) || unit.operations().iter().zip(&*unit.slots).any(is_another) {
+    if unit.operations().iter().any(in_list) || unit.operations().iter().zip(&*unit.touched).any(is_another) {
         return None;
     }
     let mut without = now.clone();

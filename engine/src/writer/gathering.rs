@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow_history_flow::{Slot, mistake, splice_long_texts};
+use flow_history_flow::{Name, Slot, mistake, splice_long_texts};
 use flow_history_replay::{
     Body, Chain, ENTRY_BYTES_MAX, EncodeError, FRAME_ENTRIES_MAX, FRAME_HEADER_BYTES, FlowVersionId, Header,
     Intent, PAYLOAD_BYTES_MAX, PushError, Pushed, SegmentReason, Seq, State, content_of,
@@ -92,8 +92,8 @@ pub(super) struct PushedEntry {
     pub(super) kept: Option<(Header, Body)>,
     /// Its bytes.
     pub(super) bytes: usize,
-    /// The slot of what each of its operations is about, where that is there after it; of an entry that is kept.
-    pub(super) slots: Vec<Option<Slot>>,
+    /// What its operations touched, as after it; of an entry that is kept.
+    pub(super) touched: Vec<Option<(Slot, Name)>>,
 }
 
 /// What a caller wants written.
@@ -507,11 +507,11 @@ fn push_entry(building: &mut Building, draft: Draft, keep: Keep) -> Result<FlowV
         }
         let bytes = open.frame.len() - start;
         let kept = (bytes <= NEWEST_BYTES).then_some((header, body));
-        let slots = match &kept {
-            Some((_, Body::Change(operations))) => state.flow.slots_of(operations),
+        let touched = match &kept {
+            Some((_, Body::Change(operations))) => state.flow.touched_by(operations),
             _ => Vec::new(),
         };
-        building.pending.push(PushedEntry { pushed, kept, bytes, slots });
+        building.pending.push(PushedEntry { pushed, kept, bytes, touched });
     }
     open.entries += 1;
     building.waiting_bytes += open.frame.len() - start;

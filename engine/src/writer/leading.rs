@@ -235,13 +235,13 @@ impl Writer {
         let mut all_gone = Vec::new();
         let skipped = done.len().saturating_sub(RECENT_ENTRIES);
         let mut recent = self.recent.lock();
-        for PushedEntry { pushed, kept, bytes, slots } in done.drain(skipped..) {
+        for PushedEntry { pushed, kept, bytes, touched } in done.drain(skipped..) {
             if let Some((header, body)) = kept {
                 recent.push_back(Recent {
                     owner: some_of(&header.author.id),
                     entry: Arc::new(Entry::new(pushed.seq, pushed.id, header, body)),
                     inverses: Arc::new(pushed.inverses),
-                    slots: slots.into(),
+                    touched: touched.into(),
                     bytes,
                 });
             }

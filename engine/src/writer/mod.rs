@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use flow_history_flow::{Flow, Operation, Slot};
+use flow_history_flow::{Flow, Name, Operation, Slot};
 use flow_history_replay::{Entry, FlowVersionId, Marks, SegmentReason, Seq, State};
 
 use crate::active_segment::ActiveSegment;
@@ -106,9 +106,9 @@ pub(crate) struct HeadInfo {
 pub(crate) struct Recent {
     pub(crate) entry: Arc<Entry>,
     pub(crate) inverses: Arc<Vec<Operation>>,
-    /// The slot of what each of its operations is about, where that is there after it: what is in another one is another
-    /// component, whatever its id.
-    pub(crate) slots: Arc<[Option<Slot>]>,
+    /// The slot and the kind of what each of its operations is about, where that is there after it: what is in another slot, or
+    /// of another kind, is another component, whatever its id.
+    pub(crate) touched: Arc<[Option<(Slot, Name)>]>,
     bytes: usize,
     /// Some of its author's id: whose entries are looked for among others' is mostly told apart by it, without reading those.
     owner: u64,
