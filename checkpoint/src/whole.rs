@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
-use flow_history_flow::{Assembly, Component, Flow, Misfit, Reason, Slot};
+use flow_history_flow::{Assembly, Component, Flow, Reason, Slot};
 
 use crate::checkpoint::{Buffers, Checkpoint};
 use crate::columns::Pool;
@@ -42,7 +42,7 @@ impl<R: ReadAt> Checkpoint<R> {
         assembly.finish().map_err(|(slot, misfit)| match misfit.reason {
             Reason::ParentMissing { parent } => CheckpointError::ParentMissing { slot, parent },
             Reason::Cycle { .. } => CheckpointError::Cycle { slot },
-            _ => unfit(slot, misfit),
+            _ => CheckpointError::Misfit { slot, source: misfit },
         })
     }
 
@@ -126,8 +126,4 @@ impl Turns {
         let number = self.0.fetch_add(1, Ordering::Relaxed);
         (number < pages).then_some(number)
     }
-}
-
-fn unfit(slot: Slot, source: Misfit) -> CheckpointError {
-    CheckpointError::Misfit { slot, source }
 }

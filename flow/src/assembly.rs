@@ -80,10 +80,21 @@ impl Assembly {
         if let Some(spoilt) = spoilt {
             self.spoilt.get_or_insert(spoilt);
         }
+        if let Some(((_, component), (hash, _))) = components.first().zip(hashes.first())
+            && self.flow.hash_of(&component.id) != *hash
+        {
+            // Another assembly looked at them, whose flow hashes ids in its own way.
+            for ((_, component), (hash, _)) in components.iter().zip(&mut hashes) {
+                *hash = self.flow.hash_of(&component.id);
+            }
+        }
         for (slot, component) in components {
-            let id = component.id.clone();
-            if slot.0 >= self.flow.next_slot || !self.flow.occupy_unindexed(slot, component) {
-                self.spoilt.get_or_insert_with(|| (slot, Misfit::new(&id, Reason::SlotTaken { slot })));
+            let is_free = slot.0 < self.flow.next_slot && self.flow.component_in(slot).is_none();
+            if is_free {
+                self.flow.occupy_unindexed(slot, component);
+            } else {
+                let misfit = || Misfit::new(&component.id, Reason::SlotTaken { slot });
+                self.spoilt.get_or_insert_with(|| (slot, misfit()));
             }
         }
         for (end, slot) in attached {
@@ -97,7 +108,8 @@ impl Assembly {
     ///
     /// # Errors
     /// The slot of a component whose id an earlier slot has, or whose parent does not exist or is inside it, and the
-    /// [`Misfit`] that says so: [`Reason::IdTaken`], [`Reason::ParentMissing`] or [`Reason::Cycle`]. The first component that could not be added, where there is one.
+    /// [`Misfit`] that says so: [`Reason::IdTaken`], [`Reason::ParentMissing`] or [`Reason::Cycle`]. The first component that
+    /// could not be added, where there is one.
     pub fn finish(self) -> Result<Flow, (Slot, Misfit)> {
         let Self { mut flow, hashes, mut inside, spoilt } = self;
         if let Some(spoilt) = spoilt {
@@ -181,6 +193,17 @@ mod tests {
             assembly.add(slot, Arc::new(component));
         }
         assembly.finish().map_err(|(slot, misfit)| (slot, misfit.reason))
+    }
+
+    #[test]
+    fn what_another_assembly_looked_at_is_found_by_its_id_too() {
+        let part = |slot: u32| (Slot(slot), Arc::new(Component::new(format!("{slot}"), "x")));
+        let mut assembly = Assembly::new(Slot(40));
+        for first in [0, 20] {
+            assembly.take(Assembly::new(Slot(40)).check((first..first + 20).map(part)));
+        }
+        let flow = assembly.finish().map_err(|(_, misfit)| misfit).unwrap();
+        assert!((0..40).all(|slot| flow.slot(&slot.to_string()) == Some(Slot(slot))));
     }
 
     /// Equal in everything that an operation can meet later.

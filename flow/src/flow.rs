@@ -102,10 +102,10 @@ impl Flow {
         components.insert(slot, Arc::clone(component));
     }
 
-    /// Puts a component into a slot, and says whether that was free; its id is to be found once [`Flow::index_all`] was
-    /// called with the hashes of all of them.
-    pub(crate) fn occupy_unindexed(&mut self, slot: Slot, component: Arc<Component>) -> bool {
-        self.components.insert(slot, component).is_none()
+    /// Puts a component into a slot that is free; its id is to be found once [`Flow::index_all`] was called with the hashes
+    /// of all of them.
+    pub(crate) fn occupy_unindexed(&mut self, slot: Slot, component: Arc<Component>) {
+        self.components.insert(slot, component);
     }
 
     /// By which an id is found.

@@ -136,15 +136,9 @@ fn what_is_derived_may_be_deleted_in_any_combination() {
 #[test]
 fn a_checkpoint_of_another_line_of_the_same_history_is_passed_over() {
     // The same history goes on in two copies; the checkpoint of one is laid beside the log of the other.
-    let storage = MemoryStorage::new();
-    let history = open(&storage);
-    let alice = Author::user("alice");
-    history.change(&alice, "").add(Component::new("pump-1", "processor").field("rate", 0)).append().unwrap();
-    history.close().unwrap();
-    let copy = MemoryStorage::with_files(storage.files());
-    let go_on = |storage: &MemoryStorage, factor: u64| one_line(storage, factor, 6_000);
-    go_on(&storage, 1);
-    go_on(&copy, 2);
+    let (storage, copy) = two_copies();
+    go_on(&storage, 1, 6_000);
+    go_on(&copy, 2, 6_000);
 
     let mut mixed = storage.files();
     let foreign: BTreeMap<_, _> =
@@ -173,8 +167,19 @@ fn a_checkpoint_of_another_line_of_the_same_history_is_passed_over() {
     history.verify().unwrap();
 }
 
+/// A history whose one entry added `pump-1`, twice.
+fn two_copies() -> (MemoryStorage, MemoryStorage) {
+    let storage = MemoryStorage::new();
+    let history = open(&storage);
+    let pump = Component::new("pump-1", "processor").field("rate", 0);
+    history.change(&Author::user("alice"), "").add(pump).append().unwrap();
+    history.close().unwrap();
+    let copy = MemoryStorage::with_files(storage.files());
+    (storage, copy)
+}
+
 /// Goes on with a history whose first entry added `pump-1`, in a way that the factor tells from others, and closes it.
-fn one_line(storage: &MemoryStorage, factor: u64, entries: u64) {
+fn go_on(storage: &MemoryStorage, factor: u64, entries: u64) {
     let (history, alice) = (open(storage), Author::user("alice"));
     // What every later entry sets again would hide where a flow came from.
     history
@@ -191,20 +196,15 @@ fn one_line(storage: &MemoryStorage, factor: u64, entries: u64) {
 
 #[test]
 fn a_checkpoint_of_another_line_at_the_last_version_is_passed_over() {
-    let storage = MemoryStorage::new();
-    let history = open(&storage);
-    let alice = Author::user("alice");
-    history.change(&alice, "").add(Component::new("pump-1", "processor").field("rate", 0)).append().unwrap();
-    history.close().unwrap();
-    let copy = MemoryStorage::with_files(storage.files());
-    one_line(&copy, 2, 6_000);
+    let (storage, copy) = two_copies();
+    go_on(&copy, 2, 6_000);
     let last = *places(&copy).last().unwrap();
     assert!(last > 2, "{last}");
-    one_line(&storage, 1, last);
+    go_on(&storage, 1, last);
     // A crash before its first entry was written left a segment without any.
     let clock = SeededClock::new(6);
     let history = Options::new().clock(clock).open_storage(Arc::new(storage.clone())).unwrap();
-    history.change(&alice, "").set("pump-1", "rate", 0).append().unwrap();
+    history.change(&Author::user("alice"), "").set("pump-1", "rate", 0).append().unwrap();
     let mut mixed = storage.files();
     let (_, begun) =
         mixed.iter_mut().find(|(name, _)| name.starts_with("segment-") && name.ends_with(".raw")).unwrap();
