@@ -513,6 +513,29 @@ fn an_open_history_keeps_at_most_one_spare_file() {
     assert_eq!(count("pool-"), 0, "a closed history keeps none");
 }
 
+#[test]
+fn spare_files_that_a_killed_writer_left_are_removed_and_stand_for_nothing() {
+    let storage = two_entries();
+    let spare = |number: u64| format!("pool-{number:010}.raw");
+    let mut files = storage.files();
+    for number in [1, 2, 7, u64::MAX >> 40] {
+        files.insert(spare(number), vec![7; 5_000]);
+    }
+    let storage = MemoryStorage::with_files(files);
+    let history =
+        History::options().tuning(quiet(Tuning::hostile())).open_storage(Arc::new(storage.clone())).unwrap();
+    for rate in 0..200 {
+        history.change(&Author::user("alice"), "").set("pump", "rate", rate).append().unwrap();
+    }
+    let head = history.version();
+    history.close().unwrap();
+    let left: Vec<String> = storage.files().into_keys().filter(|name| name.starts_with("pool-")).collect();
+    assert!(left.is_empty(), "{left:?}");
+    let history = History::options().open_storage(Arc::new(storage)).unwrap();
+    assert_eq!(history.version(), head);
+    history.verify().unwrap();
+}
+
 fn two_entries() -> MemoryStorage {
     let storage = MemoryStorage::new();
     let history = History::options().open_storage(Arc::new(storage.clone())).unwrap();
