@@ -83,6 +83,12 @@ impl Header {
             beneath: None,
         }
     }
+
+    /// The id of the author on whose stacks it lies: of an undo or a redo the one whose change is taken back or done again.
+    #[must_use]
+    pub fn owner(&self) -> &Arc<str> {
+        self.beneath.as_ref().map_or(&self.author.id, |beneath| &beneath.owner)
+    }
 }
 
 /// Where a request came from.

@@ -10,7 +10,7 @@ use flow_history::{
     Operation, Order, Part, Path, Proposal, ROOT_ID, ROOT_KIND, Resolution, Scope, Seq, StateHash, Tuning,
     Value,
 };
-use flow_history_tests::slots_of;
+use flow_history_tests::{Call, Faulty, slots_of};
 
 fn open() -> (MemoryStorage, History) {
     let storage = MemoryStorage::new();
@@ -690,6 +690,47 @@ fn a_far_back_change_is_found_from_the_tops_without_reading_the_log() {
     assert_eq!(get(&history, "rate"), Some(80));
     let read = history.entries_read() - before;
     assert!(read < 600, "{read} entries were read for one of alice's and the top of bob's");
+}
+
+#[test]
+fn what_people_did_last_is_at_hand_however_much_others_did_since() {
+    const PEOPLE: usize = 300;
+    let counting = Faulty::new(Arc::new(MemoryStorage::new()));
+    let mut tuning = Tuning::default();
+    tuning.derive_from_bytes = u64::MAX;
+    let history = History::options().tuning(tuning).open_storage(Arc::new(counting.clone())).unwrap();
+    let people: Vec<Author> = (0..PEOPLE).map(|at| Author::user(&format!("person-{at}"))).collect();
+    let add = |at: usize| Operation::add(Component::new(format!("c{at}"), "processor").field("rate", 0));
+    history.change(&bob(), "").operations((0..PEOPLE).map(add).collect()).append().unwrap();
+    let set =
+        |at: usize, rate: i32| history.change(&people[at], "").set(format!("c{at}").as_str(), "rate", rate);
+    let busy = |count: i32| {
+        let of_bob = |at| history.change(&bob(), "").set("c0", "busy", at);
+        history.append_all((0..count).map(of_bob).collect()).unwrap();
+    };
+    // One by one, and many in one group, of which only the newest few are kept as such.
+    let (apart, together) = (0..PEOPLE / 2, PEOPLE / 2..PEOPLE);
+    apart.for_each(|at| drop(set(at, 1).append().unwrap()));
+    history.append_all(together.map(|at| set(at, 1)).collect()).unwrap();
+    for redo in [false, true] {
+        busy(100);
+        let before = history.entries_read();
+        counting.plan(None);
+        for (at, person) in people.iter().enumerate() {
+            let scope = Scope::Author(person.id.to_string());
+            let wish = if redo { Proposal::redo(scope) } else { Proposal::undo(scope) };
+            let applied = history.apply(person, wish).unwrap();
+            assert_eq!(
+                applied.operations,
+                [Operation::set(format!("c{at}").as_str(), "rate", i32::from(redo))]
+            );
+        }
+        assert_eq!((history.entries_read() - before, counting.count(Call::Read)), (0, 0), "redo {redo}");
+    }
+    assert!(flow(&history).iter().all(|(_, component)| component.get("rate") == Some(&1.into())));
+    // The counting is not blind: what nobody would take next is read.
+    history.revert([Seq(1)], &bob()).unwrap_err();
+    assert!(counting.count(Call::Read) > 0);
 }
 
 #[test]

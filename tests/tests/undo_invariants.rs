@@ -620,6 +620,42 @@ fn i11_stacks_walked_from_their_tops_are_those_of_the_whole_log() {
 }
 
 /// Denies whatever has an odd digit in its id, as of any version.
+#[test]
+fn what_is_at_hand_is_planned_as_the_log_says() {
+    let mut compared = 0;
+    play(190_000, STEPS, |play| {
+        play.anything();
+        if !play.chance.once_in(12) {
+            return;
+        }
+        // So much that is on no stack that what everybody did last is no longer among the newest entries.
+        for _ in 0..play.chance.below(50) {
+            let seq = play.history.mark(&Author::user("alice"), Mark::Deploy).unwrap().seq();
+            play.lines.push(Line { seq, ..Line::default() });
+        }
+        let copy = Arc::new(MemoryStorage::with_files(play.storage.files()));
+        let log = History::options().open_storage_read_only(copy).unwrap();
+        let now = play.flow();
+        for author in AUTHORS {
+            let scope = Scope::Author(author.to_owned());
+            for wish in [Proposal::undo(scope.clone()), Proposal::redo(scope)] {
+                let told = |history: &History| match history.plan(&Author::user("eve"), wish.clone()) {
+                    Ok(plan) => {
+                        let mut flow = now.clone();
+                        flow.apply_all(plan.operations()).unwrap();
+                        let entries = (plan.taken().to_vec(), plan.passed_over().to_vec());
+                        Ok((entries, plan.conflicts().to_vec(), exactly(&flow)))
+                    }
+                    Err(error) => Err(error.to_string()),
+                };
+                assert_eq!(told(&play.history), told(&log), "seed {}, {wish:?}", play.seed);
+                compared += 1;
+            }
+        }
+    });
+    assert!(compared > STEPS / 4, "{compared}");
+}
+
 struct Odd;
 
 fn is_odd(id: &str) -> bool {

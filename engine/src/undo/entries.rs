@@ -108,12 +108,6 @@ impl Glance {
     pub(super) fn taken(&self) -> impl Iterator<Item = Seq> {
         self.header.links.iter().filter_map(|link: &Link| taken_by(self.header.intent, link))
     }
-
-    /// The author whose unit it is.
-    pub(super) fn owner(&self) -> Arc<str> {
-        let header = &self.header;
-        header.beneath.as_ref().map_or_else(|| Arc::clone(&header.author.id), |b| Arc::clone(&b.owner))
-    }
 }
 
 impl<'h> Entries<'h> {

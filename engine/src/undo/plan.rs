@@ -208,7 +208,7 @@ impl Plan {
             if self.passed_over.contains(&unit.seq) {
                 continue;
             }
-            let owner = unit.owner();
+            let owner = Arc::clone(unit.header.owner());
             let own = self.own_tops(&owner, base)?;
             let taken = match stack {
                 Stack::Undo => gesture(&unit, own, base.frozen, entries)?,

@@ -53,27 +53,20 @@ pub(super) fn take_back(
         let concerned = gone.concerns(unit);
         // Of the last one nobody asks what flow it leaves; to put that together costs more than all the rest.
         let is_last = at + 1 == units.len();
-        let fits = || match &unit.around {
-            _ if nothing_since => true,
-            None => is_as_set(unit, &flow) || comes_back_whole(unit, &flow),
-            Some(_) => gone.is_empty() && comes_back_whole(unit, &flow),
-        };
+        let fits = || nothing_since || is_as_set(unit, &flow) || comes_back_whole(unit, &flow);
         if is_last && free && !concerned && fits() {
             taking.operations.extend(unit.inverses.iter().cloned());
             break;
         }
-        let whole = match (free && !concerned, &unit.around) {
-            (false, _) => None,
-            (true, _) if nothing_since => {
+        let whole = match free && !concerned {
+            false => None,
+            true if nothing_since => {
                 let mut then = flow.clone();
                 then.apply_all(unit.inverses.iter())?;
                 Some(then)
             }
-            (true, None) => unchanged_since(unit, &flow),
-            (true, Some(around)) if gone.is_empty() => {
-                unit.after().and_then(|after| taken_exactly(unit, (&around.before, after), &flow))
-            }
-            _ => None,
+            // However the unit was read, so that the same is planned from memory and from the log.
+            true => unchanged_since(unit, &flow),
         };
         if let Some(then) = whole {
             flow = then;

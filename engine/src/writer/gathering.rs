@@ -511,7 +511,7 @@ fn push_entry(building: &mut Building, draft: Draft, keep: Keep) -> Result<FlowV
             Some((_, Body::Change(operations))) => state.flow.touched_by(operations),
             _ => Vec::new(),
         };
-        building.pending.push(PushedEntry { pushed, kept, bytes, touched });
+        building.pending.push(PushedEntry { pushed, kept, bytes, touched }, &state.stacks);
     }
     open.entries += 1;
     building.waiting_bytes += open.frame.len() - start;

@@ -1,13 +1,14 @@
 //! One group at a time to the disk: whoever needs one durable leads, and the others wait.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flow_history_flow::mistake;
-use flow_history_replay::{Entry, FrameKind, SegmentReason, Seq};
+use flow_history_replay::{FrameKind, SegmentReason, Seq, Stacks};
 
-use super::gathering::{Building, OpenGroup, PushedEntry, RECENT_BYTES, TakenGroup};
+use super::gathering::{Building, OpenGroup, RECENT_BYTES, TakenGroup};
+use super::next_units::is_next;
+use super::pending::Row;
 use super::{Durability, Recent, Writer};
 use crate::Error;
 use crate::active_segment::Beginning;
@@ -26,13 +27,6 @@ const SPARE_BUFFERS: usize = 2;
 const SPARE_BYTES_MAX: usize = 2 << 20;
 /// How many of the newest entries are kept with their inverses, so that undoing them reads nothing.
 pub(super) const RECENT_ENTRIES: usize = 32;
-/// Of how many authors the newest unit is kept when others have come after it, and how large it may be: what somebody
-/// takes back is their own last change, however much went on since.
-const AUTHORS_KEPT: usize = 16;
-const UNIT_BYTES_MAX: usize = 1 << 10;
-/// Among how many of the newest entries another of the same author is looked for.
-const LOOKED_THROUGH: usize = 4;
-
 impl Writer {
     /// Waits until a group has ended, leading groups to the disk where nobody else does. For whoever made sure that this is
     /// the process that opened the history.
@@ -194,7 +188,7 @@ impl Writer {
         let mut building = self.building.lock();
         // Of buffered entries nothing was kept. What was kept of others is let go of without the lock held.
         let mut done = building.pending.end_group();
-        let gone = self.keep_recent(&mut done);
+        let gone = self.keep_recent(&mut done, &building.state.stacks);
         building.head = head;
         if self.durability == Durability::Immediate {
             // ORDER: published after the sync: no version is ever seen that a crash can take back. And with the head, so
@@ -229,40 +223,26 @@ impl Writer {
         }
     }
 
-    /// Keeps the newest entries at hand, for undo and for subscribers; the others have been written, and that is enough.
-    /// Returns those that are kept no longer.
-    fn keep_recent(&self, done: &mut Vec<PushedEntry>) -> Vec<Recent> {
-        let mut all_gone = Vec::new();
-        let skipped = done.len().saturating_sub(RECENT_ENTRIES);
-        let mut recent = self.recent.lock();
-        for PushedEntry { pushed, kept, bytes, touched } in done.drain(skipped..) {
-            if let Some((header, body)) = kept {
-                recent.push_back(Recent {
-                    owner: some_of(&header.author.id),
-                    entry: Arc::new(Entry::new(pushed.seq, pushed.id, header, body)),
-                    inverses: Arc::new(pushed.inverses),
-                    touched: touched.into(),
-                    bytes,
-                });
-            }
-        }
-        let excess = recent.len().saturating_sub(RECENT_ENTRIES);
-        for _ in 0..excess {
-            let Some(old) = recent.pop_front() else { break };
-            // Where a newer one of the same author stays at hand, that is the one they take back. Mostly it is among the
-            // last few; where it is not found there, the older one is kept for nothing.
-            let is_newer =
-                |other: &Recent| old.is_of_author_of(other) && other.entry.header.intent.is_undoable();
-            let gone = if recent.iter().rev().take(LOOKED_THROUGH).any(is_newer) {
-                Some(old)
+    /// Keeps at hand the newest entries, for undo and for subscribers, and of others what their authors would take back next;
+    /// the rest has been written, and that is enough. Returns what is kept no longer.
+    fn keep_recent(&self, done: &mut Row, stacks: &Stacks) -> Vec<Recent> {
+        let mut gone = Vec::new();
+        let mut leave = |old: Recent| {
+            if is_next(old.entry.seq, old.entry.header.owner(), stacks) {
+                gone.extend(self.next_units.lock().hold(old, stacks));
             } else {
-                keep_newest_of(&mut self.newest_of.lock(), old)
-            };
-            all_gone.extend(gone);
-        }
+                gone.push(old);
+            }
+        };
+        let (older, newest) = done.kept();
+        older.filter_map(Recent::of).for_each(&mut leave);
+        let mut recent = self.recent.lock();
+        recent.extend(newest.filter_map(Recent::of));
+        let excess = recent.len().saturating_sub(RECENT_ENTRIES);
+        recent.drain(..excess).for_each(leave);
         let newest = recent.back().map(|recent| recent.entry.seq);
         recent.retain(|recent| recent.bytes <= RECENT_BYTES || Some(recent.entry.seq) == newest);
-        all_gone
+        gone
     }
 
     pub(super) fn failure_of(&self, failed: &Failed) -> Failure {
@@ -331,37 +311,4 @@ impl Writer {
         drop(building);
         groups.iter().for_each(|group| group.tell(&outcome));
     }
-}
-
-impl Recent {
-    fn is_of_author_of(&self, other: &Recent) -> bool {
-        self.owner == other.owner && self.entry.header.author.id == other.entry.header.author.id
-    }
-}
-
-/// Some of a text, by which most others are told apart from it: its length, and its bytes at either end.
-fn some_of(text: &str) -> u64 {
-    let bytes = text.as_bytes();
-    let end = |bytes: Option<&[u8; 8]>| bytes.map(|bytes| u64::from_le_bytes(*bytes));
-    let (first, last) = (end(bytes.first_chunk()), end(bytes.last_chunk()));
-    let short = || bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
-    first.unwrap_or_else(short)
-        ^ last.unwrap_or_default().rotate_left(32)
-        ^ (bytes.len() as u64).rotate_left(56)
-}
-
-/// Keeps an entry in place of an older one of its author. Returns the one that is kept no longer.
-fn keep_newest_of(newest_of: &mut VecDeque<Recent>, recent: Recent) -> Option<Recent> {
-    if recent.bytes > UNIT_BYTES_MAX || !recent.entry.header.intent.is_undoable() {
-        return Some(recent);
-    }
-    let gone = if let Some(held) = newest_of.iter().position(|other| recent.is_of_author_of(other)) {
-        newest_of.remove(held)
-    } else if newest_of.len() >= AUTHORS_KEPT {
-        newest_of.pop_front()
-    } else {
-        None
-    };
-    newest_of.push_back(recent);
-    gone
 }

@@ -12,6 +12,7 @@
 mod gathering; // validating entries and gathering them into groups
 mod pending; //   entries that are not durable yet, group by group
 mod leading; //   one group at a time to the disk
+mod next_units; // what authors would take back next, where others came after it
 mod tending; //   what is done beside the append path, and closing
 
 use std::collections::VecDeque;
@@ -32,7 +33,8 @@ use crate::tuning::Tuning;
 use crate::{Clock, Error};
 
 pub(crate) use self::gathering::Draft;
-use self::gathering::{Building, OpenGroup};
+use self::gathering::{Building, OpenGroup, PushedEntry};
+use self::next_units::NextUnits;
 use self::pending::Pending;
 use self::tending::CheckpointDue;
 
@@ -69,8 +71,7 @@ pub(crate) struct Writer {
     advanced: Condvar,
     segment: Mutex<ActiveSegment>,
     recent: Mutex<VecDeque<Recent>>,
-    /// Of some authors the newest unit, where it is no longer among those: the longest ago that it came is the first to go.
-    newest_of: Mutex<VecDeque<Recent>>,
+    next_units: Mutex<NextUnits>,
     log_bytes: AtomicU64,
     /// Bytes of log that there were when it was opened, and all that were appended since.
     appended_bytes: AtomicU64,
@@ -110,8 +111,6 @@ pub(crate) struct Recent {
     /// of another kind, is another component, whatever its id.
     pub(crate) touched: Arc<[Option<(Slot, Name)>]>,
     bytes: usize,
-    /// Some of its author's id: whose entries are looked for among others' is mostly told apart by it, without reading those.
-    owner: u64,
 }
 
 /// What a writer starts from.
@@ -169,7 +168,7 @@ impl Writer {
             advanced: Condvar::new(),
             segment: Mutex::new(start.segment),
             recent: Mutex::default(),
-            newest_of: Mutex::default(),
+            next_units: Mutex::default(),
             log_bytes: AtomicU64::new(log_bytes),
             appended_bytes: AtomicU64::new(log_bytes),
             syncs: AtomicU64::new(0),
@@ -267,23 +266,46 @@ impl Writer {
         self.building.lock().poison.is_some()
     }
 
-    /// One of the newest entries, where it is still at hand.
+    /// One of the newest entries, or what somebody would take back next, where it is still at hand.
     pub(crate) fn recent(&self, seq: Seq) -> Option<Recent> {
-        let find = |among: &VecDeque<Recent>| among.iter().find(|recent| recent.entry.seq == seq).cloned();
-        let found = find(&self.recent.lock());
-        found.or_else(|| find(&self.newest_of.lock()))
+        let found = self.recent.lock().iter().find(|recent| recent.entry.seq == seq).cloned();
+        found.or_else(|| self.next_units.lock().find(seq))
     }
 
     /// Lets go of entries that were pruned: nobody takes back what the log no longer has.
     pub(crate) fn forget_recent_up_to(&self, seq: Seq) {
-        for entries in [&self.recent, &self.newest_of] {
-            entries.lock().retain(|recent| recent.entry.seq > seq);
-        }
+        self.recent.lock().retain(|recent| recent.entry.seq > seq);
+        self.next_units.lock().let_go_up_to(seq);
     }
 
     /// What undo and redo would take next, of the flow and of one author, and the flow that they would take it from.
     pub(crate) fn to_plan_on<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.building.lock().state)
+    }
+}
+
+impl Recent {
+    /// An entry that is kept, with what is taken out of it.
+    fn of(PushedEntry { pushed, kept, bytes, touched }: &mut PushedEntry) -> Option<Self> {
+        let (header, body) = kept.take()?;
+        Some(Self {
+            entry: Arc::new(Entry::new(pushed.seq, pushed.id, header, body)),
+            inverses: Arc::new(std::mem::take(&mut pushed.inverses)),
+            touched: std::mem::take(touched).into(),
+            bytes: *bytes,
+        })
+    }
+
+    /// About the bytes that it takes, with what takes it back; counted no further than a little more than `most`.
+    fn weight(&self, most: usize) -> usize {
+        let mut weight = self.bytes;
+        for inverse in &*self.inverses {
+            if weight > most {
+                break;
+            }
+            weight += inverse.weight(most);
+        }
+        weight
     }
 }
 

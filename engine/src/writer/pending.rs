@@ -2,8 +2,11 @@
 
 use std::collections::VecDeque;
 
-use super::gathering::PushedEntry;
+use flow_history_replay::Stacks;
+
+use super::gathering::{PushedEntry, RECENT_BYTES};
 use super::leading::RECENT_ENTRIES;
+use super::next_units::is_next;
 
 /// How many rows of groups that ended are kept for the next ones, and how many entries they may have room for: growing a
 /// new one for each group costs more than filling it.
@@ -14,13 +17,60 @@ const SPARE_ENTRIES_MAX: usize = 4 << 10;
 /// takes its row with it, whatever gathers meanwhile. Of buffered entries nothing is kept, and their rows are empty.
 pub(super) struct Pending {
     /// INVARIANT: never without the row of the group that gathers, which is the last.
-    rows: VecDeque<Vec<PushedEntry>>,
-    spare: Vec<Vec<PushedEntry>>,
+    rows: VecDeque<Row>,
+    spare: Vec<Row>,
+}
+
+/// The entries of a group, oldest first.
+#[derive(Default)]
+pub(super) struct Row {
+    entries: Vec<PushedEntry>,
+    /// Where those stand that are kept without being among the newest: somebody would take them back next.
+    next: Vec<usize>,
+}
+
+impl Row {
+    /// The entries that are kept: those that somebody would take back next, and the newest ones.
+    pub(super) fn kept(
+        &mut self,
+    ) -> (impl Iterator<Item = &mut PushedEntry>, impl Iterator<Item = &mut PushedEntry>) {
+        let newest = self.entries.len().saturating_sub(RECENT_ENTRIES);
+        let (older, newest) = self.entries.split_at_mut(newest);
+        let mut next = self.next.iter().copied().peekable();
+        let is_kept = move |(at, entry)| next.next_if_eq(&at).map(|_| entry);
+        let older = if self.next.is_empty() { &mut [] } else { older };
+        (older.iter_mut().enumerate().filter_map(is_kept), newest.iter_mut())
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+        self.next.clear();
+    }
+
+    fn push(&mut self, entry: PushedEntry, stacks: &Stacks) {
+        self.entries.push(entry);
+        let Some(at) = self.entries.len().checked_sub(RECENT_ENTRIES + 1) else { return };
+        let Some(older) = self.entries.get_mut(at) else { return };
+        let header = older.kept.as_ref().map(|(header, _)| header);
+        if older.bytes <= RECENT_BYTES
+            && header.is_some_and(|header| is_next(older.pushed.seq, header.owner(), stacks))
+        {
+            self.next.push(at);
+        } else {
+            older.kept = None;
+        }
+    }
+
+    fn pop(&mut self) -> Option<PushedEntry> {
+        let entry = self.entries.pop();
+        self.next.pop_if(|at| *at >= self.entries.len());
+        entry
+    }
 }
 
 impl Pending {
     pub(super) fn new() -> Self {
-        Self { rows: VecDeque::from([Vec::new()]), spare: Vec::new() }
+        Self { rows: VecDeque::from([Row::default()]), spare: Vec::new() }
     }
 
     /// The group that gathered is closed, and the next one begins.
@@ -28,31 +78,28 @@ impl Pending {
         self.rows.push_back(self.spare.pop().unwrap_or_default());
     }
 
-    /// Adds an entry to the group that gathers. Only the newest are kept at hand: what will not be is let go of here, where
-    /// it was made.
-    pub(super) fn push(&mut self, entry: PushedEntry) {
-        let Some(row) = self.rows.back_mut() else { return };
-        row.push(entry);
-        let older = row.len().checked_sub(RECENT_ENTRIES + 1);
-        if let Some(older) = older.and_then(|at| row.get_mut(at)) {
-            older.kept = None;
+    /// Adds an entry to the group that gathers. Only the newest are kept at hand, and what somebody would take back next, by
+    /// the stacks after it: what will not be is let go of here, where it was made.
+    pub(super) fn push(&mut self, entry: PushedEntry, stacks: &Stacks) {
+        if let Some(row) = self.rows.back_mut() {
+            row.push(entry, stacks);
         }
     }
 
     /// Takes the newest entry out of the group that gathers.
     pub(super) fn pop(&mut self) -> Option<PushedEntry> {
-        self.rows.back_mut().and_then(Vec::pop)
+        self.rows.back_mut().and_then(Row::pop)
     }
 
     /// The entries of the oldest group, which ended.
-    pub(super) fn end_group(&mut self) -> Vec<PushedEntry> {
-        if self.rows.len() > 1 { self.rows.pop_front().unwrap_or_default() } else { Vec::new() }
+    pub(super) fn end_group(&mut self) -> Row {
+        if self.rows.len() > 1 { self.rows.pop_front().unwrap_or_default() } else { Row::default() }
     }
 
     /// Takes back the row of a group that ended, emptied.
-    pub(super) fn reuse(&mut self, row: Vec<PushedEntry>) {
-        debug_assert!(row.is_empty());
-        if self.spare.len() < SPARE_ROWS && row.capacity() <= SPARE_ENTRIES_MAX {
+    pub(super) fn reuse(&mut self, row: Row) {
+        debug_assert!(row.entries.is_empty());
+        if self.spare.len() < SPARE_ROWS && row.entries.capacity() <= SPARE_ENTRIES_MAX {
             self.spare.push(row);
         }
     }
@@ -60,25 +107,29 @@ impl Pending {
     /// Lets go of the memory that is kept for groups to come.
     pub(super) fn let_go(&mut self) {
         self.spare.clear();
-        self.rows.iter_mut().for_each(Vec::shrink_to_fit);
+        self.rows.iter_mut().for_each(|row| row.entries.shrink_to_fit());
     }
 
     /// All entries, the newest first; none is left, and no group but the one that gathers.
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = PushedEntry> {
-        std::mem::replace(self, Self::new()).rows.into_iter().rev().flat_map(|row| row.into_iter().rev())
+        std::mem::replace(self, Self::new())
+            .rows
+            .into_iter()
+            .rev()
+            .flat_map(|row| row.entries.into_iter().rev())
     }
 
     /// Forgets what is kept of entries. Their groups stay.
     pub(super) fn clear(&mut self) {
-        self.rows.iter_mut().for_each(Vec::clear);
+        self.rows.iter_mut().for_each(Row::clear);
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.rows.iter().all(Vec::is_empty)
+        self.rows.iter().all(|row| row.entries.is_empty())
     }
 
     /// All entries, the newest first.
     pub(super) fn newest_first(&self) -> impl Iterator<Item = &PushedEntry> {
-        self.rows.iter().rev().flat_map(|row| row.iter().rev())
+        self.rows.iter().rev().flat_map(|row| row.entries.iter().rev())
     }
 }
