@@ -12,6 +12,7 @@ use flow_history_replay::{
 
 use super::pending::Pending;
 use super::{Durability, HeadInfo, Writer};
+use super::tending::Waiting;
 use crate::active_segment::Beginning;
 use crate::group::{Failure, Group, Ticket};
 use crate::sync::MutexGuard;
@@ -83,7 +84,7 @@ pub(super) struct TakenGroup {
     pub(super) chain: Chain,
     pub(super) last_seq: Seq,
     pub(super) head: HeadInfo,
-    pub(super) checkpoint: Option<State>,
+    pub(super) checkpoint: Option<Waiting>,
 }
 
 /// An entry of a group, with what takes it back, and what undo needs if it is to be kept at hand.
@@ -446,7 +447,7 @@ impl Writer {
             chain: building.state.chain,
             last_seq: building.state.seq,
             head: HeadInfo::of(&building.state),
-            checkpoint: self.checkpoint_if_due(&building.state),
+            checkpoint: self.checkpoint_if_due(&building.state, building.waiting_bytes),
         }
     }
 }

@@ -205,7 +205,7 @@ impl Writer {
         building.waiting_bytes = building.waiting_bytes.saturating_sub(payload_bytes);
         // Perhaps nobody comes after this group; the checkpoint that was under way when it was taken may be done by now.
         let checkpoint = checkpoint
-            .or_else(|| building.is_at_rest().then(|| self.checkpoint_if_due(&building.state)).flatten());
+            .or_else(|| building.is_at_rest().then(|| self.checkpoint_if_due(&building.state, 0)).flatten());
         let outcome = Ok(());
         drop(building);
         // Members are woken when they find the lock free. Until then `led` stays what it is, so that whoever flushes returns

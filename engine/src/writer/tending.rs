@@ -42,9 +42,10 @@ pub(super) struct CheckpointDue {
     under_way: bool,
 }
 
-struct Waiting {
+/// A state that a checkpoint is to be made of.
+pub(super) struct Waiting {
     state: State,
-    /// How much had been appended when it was taken.
+    /// How much will have been appended with it.
     appended: u64,
 }
 
@@ -95,11 +96,11 @@ impl CheckpointDue {
 }
 
 impl Writer {
-    /// The state, where it is one to make a checkpoint of once it is written.
-    pub(super) fn checkpoint_if_due(&self, state: &State) -> Option<State> {
+    /// The state, where it is one to make a checkpoint of once it is written, with as many bytes as wait to be.
+    pub(super) fn checkpoint_if_due(&self, state: &State, waiting_bytes: usize) -> Option<Waiting> {
         let mut due = self.checkpoint.lock();
         let entries = state.seq.0.saturating_sub(due.taken.0);
-        let appended = self.appended_bytes();
+        let appended = self.appended_bytes() + waiting_bytes as u64;
         let is_due = entries >= self.tuning.checkpoint_entries
             && appended >= self.tuning.derive_from_bytes
             && self.on_checkpoint_due.get().is_some();
@@ -108,27 +109,26 @@ impl Writer {
             return None;
         }
         due.taken = state.seq;
-        Some(state.clone())
+        Some(Waiting { state: state.clone(), appended })
     }
 
     /// Has a checkpoint made of a state that is durable.
-    pub(super) fn checkpoint_soon(&self, state: State) {
+    pub(super) fn checkpoint_soon(&self, waiting: Waiting) {
         let Some(act) = self.on_checkpoint_due.get() else { return };
-        if self.let_wait(&mut self.checkpoint.lock(), state) {
+        if self.let_wait(&mut self.checkpoint.lock(), waiting) {
             act();
         }
     }
 
     /// Lets a state wait for its checkpoint; says whether nobody makes any yet.
-    fn let_wait(&self, due: &mut CheckpointDue, state: State) -> bool {
-        let appended = self.appended_bytes();
-        if due.under_way && !due.is_worth_waiting(appended, self.tuning.checkpoint_bytes_percent) {
+    fn let_wait(&self, due: &mut CheckpointDue, waiting: Waiting) -> bool {
+        if due.under_way && !due.is_worth_waiting(waiting.appended, self.tuning.checkpoint_bytes_percent) {
             // Of those that follow the head, only the newest is worth anything.
             due.taken = due.foreseen();
             return false;
         }
-        due.taken = due.taken.max(state.seq);
-        due.waiting.push_back(Waiting { state, appended });
+        due.taken = due.taken.max(waiting.state.seq);
+        due.waiting.push_back(waiting);
         !std::mem::replace(&mut due.under_way, true)
     }
 
@@ -182,7 +182,8 @@ impl Writer {
         }
         let behind = building.state.seq.0.saturating_sub(due.taken.0);
         if due.waiting.is_empty() && building.is_at_rest() && behind >= self.tuning.checkpoint_entries {
-            self.let_wait(&mut due, building.state.clone());
+            let (state, appended) = (building.state.clone(), self.appended_bytes());
+            self.let_wait(&mut due, Waiting { state, appended });
         }
         due.under_way = !due.waiting.is_empty();
         due.under_way
