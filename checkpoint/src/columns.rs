@@ -165,6 +165,42 @@ fn push_bytes(lengths: &mut Vec<u8>, all: &mut Vec<u8>, bytes: &[u8]) {
     all.extend_from_slice(bytes);
 }
 
+/// What a component takes in a page, were all of its names there already; counted no further than `most`.
+pub(crate) fn weight(component: &Component, most: usize) -> usize {
+    let mut bytes = 8 + component.id.len() + component.order.as_bytes().len();
+    let mut pending: Vec<&Value> = Vec::new();
+    for (_, value) in component.fields.iter() {
+        bytes += 3 + content(value, &mut pending);
+    }
+    while let Some(value) = pending.pop() {
+        if bytes > most {
+            break;
+        }
+        bytes += 3 + content(value, &mut pending);
+    }
+    bytes
+}
+
+/// The bytes of a value's own content; what is inside it is put aside.
+fn content<'v>(value: &'v Value, pending: &mut Vec<&'v Value>) -> usize {
+    match value {
+        Value::Number(number) => number.as_lexeme().map_or(3, str::len),
+        Value::Text(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        Value::Ref(id) => id.len(),
+        Value::Secret(_) => 32,
+        Value::List(list) => {
+            pending.extend(list.iter());
+            2
+        }
+        Value::Map(map) => {
+            pending.extend(map.iter().map(|(_, value)| value));
+            2
+        }
+        _ => 0,
+    }
+}
+
 fn keyed(map: &Map) -> impl Iterator<Item = (Option<&Name>, &Value)> {
     map.iter().rev().map(|(key, value)| (Some(key), value))
 }

@@ -8,7 +8,7 @@ use flow_history_flow::{Component, Flow, Slot};
 use zstd::bulk::Compressor;
 
 use crate::archive::Index;
-use crate::columns::{Extent, PageWriter};
+use crate::columns::{Extent, PageWriter, weight};
 use crate::crc::{attachment_crc, directory_crc, page_crc};
 use crate::directory::{Directory, Entry, Kind, page_hash};
 use crate::header::{CheckpointHeader, HEADER_BYTES};
@@ -154,7 +154,7 @@ impl<'a> Encoder<'a> {
                 Some(entry) if entry.extent.range.holds(slot.0) => {
                     entry.raw_bytes as usize / (entry.extent.count as usize).max(1)
                 }
-                _ => component.weight(PAGE_BYTES),
+                _ => weight(component, PAGE_BYTES),
             };
             keys.push((slot.0, weight));
         }

@@ -29,7 +29,7 @@ mod path; //       where inside a component's fields
 mod order; //      order keys between any two others
 mod component; //  id, kind, parent, order, fields
 mod operation; //  Add, Remove, Set, Move
-mod weight; //     about how many bytes content takes
+mod weight; //     about how much memory an operation takes
 mod misfit; //     why an operation does not fit a flow
 mod slots; //      what stands in each slot
 mod index; //      slots by the hash of an id

@@ -11,8 +11,8 @@ use flow_history_replay::{
 };
 
 use super::pending::Pending;
-use super::{Durability, HeadInfo, Writer};
 use super::tending::Waiting;
+use super::{Durability, HeadInfo, Writer};
 use crate::active_segment::Beginning;
 use crate::group::{Failure, Group, Ticket};
 use crate::sync::MutexGuard;

@@ -21,7 +21,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use flow_history_flow::{Flow, Name, Operation, Slot};
-use flow_history_replay::{Entry, FlowVersionId, Marks, SegmentReason, Seq, State};
+use flow_history_replay::{Body, Entry, FlowVersionId, Marks, SegmentReason, Seq, State};
 
 use crate::active_segment::ActiveSegment;
 use crate::background::Background;
@@ -296,14 +296,19 @@ impl Recent {
         })
     }
 
-    /// About the bytes that it takes, with what takes it back; counted no further than a little more than `most`.
+    /// About the bytes of memory that it takes, with what takes it back; counted no further than to see that it is more than
+    /// `most`. What an entry says by number, it holds as names: its bytes tell little of it.
     fn weight(&self, most: usize) -> usize {
-        let mut weight = self.bytes;
-        for inverse in &*self.inverses {
+        let done = match &self.entry.body {
+            Body::Change(operations) => operations.as_slice(),
+            _ => &[],
+        };
+        let mut weight = size_of::<Entry>() + self.bytes;
+        for operation in done.iter().chain(&*self.inverses) {
             if weight > most {
                 break;
             }
-            weight += inverse.weight(most);
+            weight += operation.weight(most);
         }
         weight
     }

@@ -55,11 +55,12 @@ impl NextUnits {
             gone.push(recent);
             return gone;
         }
+        // What is on top of both stacks has one place, and gives way to the one that comes.
         let held = self.of_owner.entry(owner).or_default();
         if tops.undo == Some(seq) {
-            held.undo = Some(seq);
+            held.redo = held.redo.or(held.undo.replace(seq));
         } else {
-            held.redo = Some(seq);
+            held.undo = held.undo.or(held.redo.replace(seq));
         }
         self.weight += weight;
         self.units.insert(seq, Held { recent, weight });
@@ -101,7 +102,7 @@ impl NextUnits {
 mod tests {
     use std::sync::Arc;
 
-    use flow_history_flow::Operation;
+    use flow_history_flow::{Map, Operation, Value};
     use flow_history_replay::{Author, Body, Chain, Entry, FlowVersionId, Header, Intent, Timestamp};
 
     use super::*;
@@ -114,7 +115,9 @@ mod tests {
         let header = Header::new(author, Intent::Edit, Timestamp { millis: 0, zone_minutes: 0 });
         let body = Body::Change(vec![Operation::set("pump", "note", "")]);
         let id = FlowVersionId::new(Seq(seq), &Chain([0; 32]));
-        let inverses = Arc::new(vec![Operation::set("pump", "note", "a".repeat(replaced))]);
+        // A name in a map weighs as much as what it names.
+        let map: Map = [("a".repeat(replaced), Value::Null)].into_iter().collect();
+        let inverses = Arc::new(vec![Operation::set("pump", "note", Value::Map(map))]);
         let entry = Arc::new(Entry::new(Seq(seq), id, header, body));
         Recent { entry, inverses, touched: Arc::from(Vec::new()), bytes: 100 }
     }
@@ -129,7 +132,7 @@ mod tests {
 
     #[test]
     fn of_any_number_of_authors_and_whatever_they_replaced_the_newest_units_that_fit_are_held() {
-        for (replaced, expected) in [(0, UNITS_MAX), (2_000, WEIGHT_MAX / 2_150), (UNIT_WEIGHT_MAX, 0)] {
+        for (replaced, expected) in [(0, UNITS_MAX), (2_000, WEIGHT_MAX / 3_400), (UNIT_WEIGHT_MAX, 0)] {
             let (mut units, mut stacks) = (NextUnits::default(), Stacks::default());
             for seq in 1..=3_000 {
                 let recent = change(&mut stacks, seq, usize::try_from(seq).unwrap(), replaced);
@@ -141,6 +144,27 @@ mod tests {
             units.let_go_up_to(Seq(3_000));
             check(&units);
             assert!(units.units.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_on_top_of_both_stacks_of_an_author_stays_beside_what_comes() {
+        let (mut units, mut stacks) = (NextUnits::default(), Stacks::default());
+        let both = change(&mut stacks, 1, 0, 0);
+        let owner = Arc::clone(both.entry.header.owner());
+        let set = |stacks: &mut Stacks, undo, redo| {
+            let tops = Tops { undo: Some(Seq(undo)), redo: Some(Seq(redo)) };
+            stacks.authors.insert(Arc::clone(&owner), tops);
+        };
+        set(&mut stacks, 1, 1);
+        units.hold(both, &stacks);
+        for (seq, undo, redo) in [(2, 2, 1), (3, 1, 3)] {
+            let next = change(&mut stacks, seq, 0, 0);
+            set(&mut stacks, undo, redo);
+            units.hold(next, &stacks);
+            check(&units);
+            assert!(units.find(Seq(1)).is_some() && units.find(Seq(seq)).is_some());
+            assert_eq!(units.units.len(), 2);
         }
     }
 

@@ -25,7 +25,7 @@ pub(super) struct Pending {
 #[derive(Default)]
 pub(super) struct Row {
     entries: Vec<PushedEntry>,
-    /// Where those stand that are kept without being among the newest: somebody would take them back next.
+    /// Where those stand that are kept without being among the newest: somebody would take them back next. Ascending.
     next: Vec<usize>,
 }
 
@@ -55,6 +55,7 @@ impl Row {
         if older.bytes <= RECENT_BYTES
             && header.is_some_and(|header| is_next(older.pushed.seq, header.owner(), stacks))
         {
+            debug_assert!(self.next.last().is_none_or(|last| *last < at));
             self.next.push(at);
         } else {
             older.kept = None;
@@ -63,7 +64,9 @@ impl Row {
 
     fn pop(&mut self) -> Option<PushedEntry> {
         let entry = self.entries.pop();
-        self.next.pop_if(|at| *at >= self.entries.len());
+        // Those that are among the newest again are looked at again when others come.
+        let newest = self.entries.len().saturating_sub(RECENT_ENTRIES);
+        self.next.pop_if(|at| *at >= newest);
         entry
     }
 }
