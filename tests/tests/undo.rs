@@ -710,7 +710,9 @@ fn what_people_did_last_is_at_hand_however_much_others_did_since() {
     };
     // One by one, and many in one group, of which only the newest few are kept as such.
     let (apart, together) = (0..PEOPLE / 2, PEOPLE / 2..PEOPLE);
-    apart.for_each(|at| drop(set(at, 1).append().unwrap()));
+    for at in apart {
+        set(at, 1).append().unwrap();
+    }
     history.append_all(together.map(|at| set(at, 1)).collect()).unwrap();
     for redo in [false, true] {
         busy(100);
