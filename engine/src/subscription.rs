@@ -79,9 +79,9 @@ impl Subscription {
 
     fn read(&mut self, next: Seq, newest: Seq) -> Result<(), Error> {
         if let Ok(writer) = self.history.writer()
-            && let Some(recent) = writer.recent(next)
+            && let Some(entry) = writer.recent_entry(next)
         {
-            self.ahead.push_back(recent.entry);
+            self.ahead.push_back(entry);
             return Ok(());
         }
         let files = self.history.files();

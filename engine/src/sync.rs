@@ -11,11 +11,15 @@ pub(crate) use std::sync::{OnceLock, atomic};
 #[cfg(not(test))]
 pub(crate) use std::{process::id as process_id, thread};
 
+#[cfg(not(test))]
+pub(crate) use self::origin::Origin;
 #[cfg(test)]
-pub(crate) use self::scheduled::{Condvar, Mutex, MutexGuard, OnceLock, ReentrantMutex, process_id};
+pub(crate) use self::scheduled::{Condvar, Mutex, MutexGuard, OnceLock, Origin, ReentrantMutex, process_id};
 #[cfg(test)]
 pub(crate) use shuttle::{sync::atomic, thread};
 
+#[cfg(not(test))]
+mod origin; // the process that something was made in
 #[cfg(test)]
 pub(crate) mod scheduled; // the same by the scheduler
 

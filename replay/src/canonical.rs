@@ -24,6 +24,7 @@
 //! and compared, so that there is one way to write an entry.
 
 mod encode; // an entry to bytes
+mod put; //    its most frequent parts, without bincode
 mod decode; // and back
 mod aside; //  what a checkpoint keeps of the state beside the flow
 mod whole; //  a whole state
@@ -226,6 +227,7 @@ struct SplicesBytes<'b> {
 }
 
 impl<'b> SplicesBytes<'b> {
+    #[cfg(test)]
     fn of(splices: &'b Splices) -> Self {
         let piece = |piece: &'b Splice| (piece.keep, piece.remove, &*piece.insert);
         Self { result: splices.result, pieces: Row(splices.pieces.iter().map(piece).collect()) }

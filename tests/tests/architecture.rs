@@ -221,11 +221,12 @@ fn no_peer_is_what_a_host_links() {
 
 #[test]
 fn each_named_package_has_one_home() {
-    let homes: [(&str, &[&str]); 14] = [
+    let homes: [(&str, &[&str]); 15] = [
         ("bincode", &["replay/src/canonical"]),
         ("rkyv", &["checkpoint/src/"]),
         ("redb", &["engine/src/catalog.rs", "benches/src/peers/"]),
         ("parking_lot", &["engine/"]),
+        ("forkguard", &["engine/src/sync/origin.rs"]),
         ("shuttle", &["engine/src/sync", "engine/src/schedules.rs"]),
         ("chacha20poly1305", &["engine/src/vault/sealed.rs"]),
         ("getrandom", &["engine/src/vault/sealed.rs"]),

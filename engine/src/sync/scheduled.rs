@@ -202,6 +202,27 @@ pub(crate) fn process_id() -> u32 {
     std::process::id() + u32::from(IN_A_CHILD.with(Cell::get))
 }
 
+/// The process that something was made in.
+pub(crate) struct Origin(u32);
+
+impl Origin {
+    pub(crate) fn here() -> Self {
+        Self(process_id())
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0
+    }
+
+    pub(crate) fn is_here(&self) -> bool {
+        self.is_surely_here()
+    }
+
+    pub(crate) fn is_surely_here(&self) -> bool {
+        process_id() == self.0
+    }
+}
+
 /// Does something as if in a child of the process.
 pub(crate) fn in_a_child(act: impl FnOnce()) {
     IN_A_CHILD.with(|is_in| is_in.set(true));

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use flow_history_flow::{Name, Slot, mistake, splice_long_texts};
 use flow_history_replay::{
-    Body, Chain, ENTRY_BYTES_MAX, EncodeError, FRAME_ENTRIES_MAX, FRAME_HEADER_BYTES, FlowVersionId, Header,
-    Intent, PAYLOAD_BYTES_MAX, PushError, Pushed, SegmentReason, Seq, State, content_of,
+    Body, Chain, ENTRY_BYTES_MAX, EncodeError, Entry, FRAME_ENTRIES_MAX, FRAME_HEADER_BYTES, FlowVersionId,
+    Header, Intent, PAYLOAD_BYTES_MAX, PushError, Pushed, SegmentReason, Seq, State, content_of,
 };
 
 use super::pending::Pending;
@@ -87,10 +87,10 @@ pub(super) struct TakenGroup {
     pub(super) checkpoint: Option<Waiting>,
 }
 
-/// An entry of a group, with what takes it back, and what undo needs if it is to be kept at hand.
+/// An entry of a group, with what takes it back; itself, if it is to be kept at hand.
 pub(super) struct PushedEntry {
     pub(super) pushed: Pushed,
-    pub(super) kept: Option<(Header, Body)>,
+    pub(super) kept: Option<Arc<Entry>>,
     /// Its bytes.
     pub(super) bytes: usize,
     /// What its operations touched, as after it; of an entry that is kept.
@@ -289,7 +289,7 @@ impl Writer {
     fn let_buffered(&self, mut building: MutexGuard<'_, Building>, max_delay: Duration) {
         // Nobody waits for a buffered entry: should it be refused later, the state is read back from the files. What a
         // mark or entries that came together kept is let go of.
-        building.pending.clear();
+        building.pending.clear_gathering();
         self.close_full_group(&mut building);
         // Every entry is covered by a flush that begins after it came and within the delay.
         let first = !std::mem::replace(&mut building.flush_due, true);
@@ -334,22 +334,19 @@ impl Writer {
                 self.joined.notify_one();
             }
         }
-        self.close_full_group(&mut building);
         if self.is_buffered() {
-            building.pending.clear();
+            building.pending.clear_gathering();
             self.published.publish(building.state.version());
         }
+        self.close_full_group(&mut building);
         // Whoever only hands an entry over will not lead.
         let wants_leader = bounded && building.wants_leader();
         Ok(Joined { group, id, wants_leader })
     }
 
     pub(super) fn enter(&self) -> Result<MutexGuard<'_, Building>, Error> {
-        if self.durability == Durability::Immediate {
-            // Before any lock is taken: in a child it may be one that nobody lets go. Buffered entries are asked about when
-            // they are written: the question costs as much as a tenth of one.
-            self.check_process().map_err(|forked| forked.to_error())?;
-        }
+        // Before any lock is taken: in a child it may be one that nobody lets go.
+        self.check_forks().map_err(|forked| forked.to_error())?;
         let mut building = self.building.lock();
         if let Some(poison) = &building.poison {
             return Err(poison.to_error());
@@ -507,11 +504,14 @@ fn push_entry(building: &mut Building, draft: Draft, keep: Keep) -> Result<FlowV
             return Err(Error::Header(EncodeError::TooMany { part, max }));
         }
         let bytes = open.frame.len() - start;
-        let kept = (bytes <= NEWEST_BYTES).then_some((header, body));
-        let touched = match &kept {
-            Some((_, Body::Change(operations))) => state.flow.touched_by(operations),
-            _ => Vec::new(),
-        };
+        // What is kept is put together here, and let go of by those who append next: whoever leads a group only passes it on.
+        let (mut kept, mut touched) = (None, Vec::new());
+        if bytes <= NEWEST_BYTES {
+            if let Body::Change(operations) = &body {
+                touched = state.flow.touched_by(operations);
+            }
+            kept = Some(Arc::new(Entry::new(pushed.seq, pushed.id, header, body)));
+        }
         building.pending.push(PushedEntry { pushed, kept, bytes, touched }, &state.stacks);
     }
     open.entries += 1;

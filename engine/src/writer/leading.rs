@@ -15,8 +15,8 @@ use crate::active_segment::Beginning;
 use crate::error::is_full;
 use crate::group::{Failure, Group};
 use crate::storage::Failed;
+use crate::sync::MutexGuard;
 use crate::sync::atomic::Ordering;
-use crate::sync::{MutexGuard, process_id};
 use crate::telemetry::{self, Phase};
 
 /// The longest wait for a group's members to come back that makes any sense.
@@ -126,9 +126,8 @@ impl Writer {
         building.led = Some(Arc::clone(&taken.group));
         drop(building);
 
-        // Whoever appends at once was asked on entering, and whoever has a ticket before waiting; those who buffer were not.
-        let of_this_process = if self.is_buffered() { self.check_process() } else { Ok(()) };
-        if let Err(failure) = of_this_process.and_then(|()| self.check_lock()) {
+        // The system is asked once for each group: nothing is written by a child, however it was made.
+        if let Err(failure) = self.check_process().and_then(|()| self.check_lock()) {
             self.fail(taken, failure);
             return;
         }
@@ -149,7 +148,16 @@ impl Writer {
     /// A child of the process that opened the history has no business with its files, and its copy of the state is of no
     /// use to anybody.
     pub(crate) fn check_process(&self) -> Result<(), Failure> {
-        if process_id() == self.process { Ok(()) } else { Err(Failure::Forked { opened_by: self.process }) }
+        if self.origin.is_surely_here() { Ok(()) } else { Err(self.forked()) }
+    }
+
+    /// Refuses what is asked in a child of the process; quick enough to be asked at every append.
+    pub(super) fn check_forks(&self) -> Result<(), Failure> {
+        if self.origin.is_here() { Ok(()) } else { Err(self.forked()) }
+    }
+
+    fn forked(&self) -> Failure {
+        Failure::Forked { opened_by: self.origin.id() }
     }
 
     /// Whoever lost the lock must not write: another writer may have taken the one that is there now.
@@ -186,7 +194,7 @@ impl Writer {
         let TakenGroup { group, frame, payload_bytes, callers, last_seq, head, checkpoint, .. } = taken;
         let id = head.id;
         let mut building = self.building.lock();
-        // Of buffered entries nothing was kept. What was kept of others is let go of without the lock held.
+        // Of buffered entries nothing was kept.
         let mut done = building.pending.end_group();
         let gone = self.keep_recent(&mut done, &building.state.stacks);
         building.head = head;
@@ -214,9 +222,8 @@ impl Writer {
         self.ended.notify_all();
         self.advanced.notify_all();
         group.tell(&outcome);
-        drop(gone);
-        done.clear();
-        self.building.lock().pending.reuse(done);
+        let left = self.building.lock().pending.leave(done, gone);
+        drop(left);
         self.tend();
         if let Some(state) = checkpoint {
             self.checkpoint_soon(state);

@@ -28,7 +28,7 @@ use crate::background::Background;
 use crate::published::Published;
 use crate::storage::{Lock, Storage};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use crate::sync::{Condvar, Mutex, ReentrantMutex, process_id};
+use crate::sync::{Condvar, Mutex, Origin, ReentrantMutex};
 use crate::tuning::Tuning;
 use crate::{Clock, Error};
 
@@ -88,7 +88,7 @@ pub(crate) struct Writer {
     vouching: AtomicBool,
     lock: Mutex<Option<Box<dyn Lock>>>,
     /// The process that opened it; a child after a fork has no business with the lock.
-    process: u32,
+    origin: Origin,
 }
 
 /// Reads the state at the end of the log.
@@ -106,10 +106,10 @@ pub(crate) struct HeadInfo {
 #[derive(Clone)]
 pub(crate) struct Recent {
     pub(crate) entry: Arc<Entry>,
-    pub(crate) inverses: Arc<Vec<Operation>>,
+    pub(crate) inverses: Vec<Operation>,
     /// The slot and the kind of what each of its operations is about, where that is there after it: what is in another slot, or
     /// of another kind, is another component, whatever its id.
-    pub(crate) touched: Arc<[Option<(Slot, Name)>]>,
+    pub(crate) touched: Vec<Option<(Slot, Name)>>,
     bytes: usize,
 }
 
@@ -181,7 +181,7 @@ impl Writer {
             upkeep: ReentrantMutex::new(()),
             vouching: AtomicBool::new(false),
             lock: Mutex::new(Some(start.lock)),
-            process: process_id(),
+            origin: Origin::here(),
             tuning,
             storage,
         })
@@ -268,8 +268,17 @@ impl Writer {
 
     /// One of the newest entries, or what somebody would take back next, where it is still at hand.
     pub(crate) fn recent(&self, seq: Seq) -> Option<Recent> {
-        let found = self.recent.lock().iter().find(|recent| recent.entry.seq == seq).cloned();
-        found.or_else(|| self.next_units.lock().find(seq))
+        self.find_recent(seq, Recent::clone)
+    }
+
+    /// The same, without what takes it back.
+    pub(crate) fn recent_entry(&self, seq: Seq) -> Option<Arc<Entry>> {
+        self.find_recent(seq, |recent| Arc::clone(&recent.entry))
+    }
+
+    fn find_recent<T>(&self, seq: Seq, look: impl Fn(&Recent) -> T) -> Option<T> {
+        let found = self.recent.lock().iter().find(|recent| recent.entry.seq == seq).map(&look);
+        found.or_else(|| self.next_units.lock().find(seq).map(look))
     }
 
     /// Lets go of entries that were pruned: nobody takes back what the log no longer has.
@@ -287,13 +296,9 @@ impl Writer {
 impl Recent {
     /// An entry that is kept, with what is taken out of it.
     fn of(PushedEntry { pushed, kept, bytes, touched }: &mut PushedEntry) -> Option<Self> {
-        let (header, body) = kept.take()?;
-        Some(Self {
-            entry: Arc::new(Entry::new(pushed.seq, pushed.id, header, body)),
-            inverses: Arc::new(std::mem::take(&mut pushed.inverses)),
-            touched: std::mem::take(touched).into(),
-            bytes: *bytes,
-        })
+        let entry = kept.take()?;
+        let (inverses, touched) = (std::mem::take(&mut pushed.inverses), std::mem::take(touched));
+        Some(Self { entry, inverses, touched, bytes: *bytes })
     }
 
     /// About the bytes of memory that it takes, with what takes it back; counted no further than to see that it is more than

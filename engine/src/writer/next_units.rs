@@ -71,8 +71,8 @@ impl NextUnits {
         gone
     }
 
-    pub(super) fn find(&self, seq: Seq) -> Option<Recent> {
-        self.units.get(&seq).map(|held| held.recent.clone())
+    pub(super) fn find(&self, seq: Seq) -> Option<&Recent> {
+        self.units.get(&seq).map(|held| &held.recent)
     }
 
     pub(super) fn let_go_up_to(&mut self, seq: Seq) {
@@ -117,9 +117,9 @@ mod tests {
         let id = FlowVersionId::new(Seq(seq), &Chain([0; 32]));
         // A name in a map weighs as much as what it names.
         let map: Map = [("a".repeat(replaced), Value::Null)].into_iter().collect();
-        let inverses = Arc::new(vec![Operation::set("pump", "note", Value::Map(map))]);
+        let inverses = vec![Operation::set("pump", "note", Value::Map(map))];
         let entry = Arc::new(Entry::new(Seq(seq), id, header, body));
-        Recent { entry, inverses, touched: Arc::from(Vec::new()), bytes: 100 }
+        Recent { entry, inverses, touched: Vec::new(), bytes: 100 }
     }
 
     fn check(units: &NextUnits) {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use flow_history_replay::Stacks;
 
+use super::Recent;
 use super::gathering::{PushedEntry, RECENT_BYTES};
 use super::leading::RECENT_ENTRIES;
 use super::next_units::is_next;
@@ -13,12 +14,26 @@ use super::next_units::is_next;
 const SPARE_ROWS: usize = 2;
 const SPARE_ENTRIES_MAX: usize = 4 << 10;
 
+/// How many entries of groups that ended may be left to those who append next, and how many each of these lets go of.
+const SPENT_MAX: usize = 1 << 10;
+const SPENT_EACH: usize = 2;
+
 /// A row for each group: of the one that is led, of those that are full, and of the one that gathers. A group that ended
 /// takes its row with it, whatever gathers meanwhile. Of buffered entries nothing is kept, and their rows are empty.
 pub(super) struct Pending {
     /// INVARIANT: never without the row of the group that gathers, which is the last.
     rows: VecDeque<Row>,
     spare: Vec<Row>,
+    /// What groups that ended left. Each entry that comes lets go of some of it: memory that is given back by the thread that
+    /// asks for more is at hand there at once, and nobody waits for the allocator's lock.
+    spent: Spent,
+}
+
+/// Entries of groups that ended, and others that are no longer kept at hand.
+#[derive(Default)]
+pub(super) struct Spent {
+    entries: Vec<PushedEntry>,
+    recent: Vec<Recent>,
 }
 
 /// The entries of a group, oldest first.
@@ -51,9 +66,8 @@ impl Row {
         self.entries.push(entry);
         let Some(at) = self.entries.len().checked_sub(RECENT_ENTRIES + 1) else { return };
         let Some(older) = self.entries.get_mut(at) else { return };
-        let header = older.kept.as_ref().map(|(header, _)| header);
         if older.bytes <= RECENT_BYTES
-            && header.is_some_and(|header| is_next(older.pushed.seq, header.owner(), stacks))
+            && older.kept.as_ref().is_some_and(|entry| is_next(entry.seq, entry.header.owner(), stacks))
         {
             debug_assert!(self.next.last().is_none_or(|last| *last < at));
             self.next.push(at);
@@ -71,9 +85,31 @@ impl Row {
     }
 }
 
+fn take_over<T>(spent: &mut Vec<T>, left: &mut Vec<T>) {
+    let room = SPENT_MAX.saturating_sub(spent.len());
+    spent.extend(left.drain(left.len().saturating_sub(room)..));
+}
+
+impl Spent {
+    /// Takes over what it has room for, where all of it is small.
+    fn take_over(&mut self, left: &mut Self) {
+        if left.entries.iter().all(|entry| entry.bytes <= RECENT_BYTES) {
+            take_over(&mut self.entries, &mut left.entries);
+        }
+        if left.recent.iter().all(|recent| recent.bytes <= RECENT_BYTES) {
+            take_over(&mut self.recent, &mut left.recent);
+        }
+    }
+
+    fn let_go_of_some(&mut self) {
+        self.entries.truncate(self.entries.len().saturating_sub(SPENT_EACH));
+        self.recent.truncate(self.recent.len().saturating_sub(SPENT_EACH));
+    }
+}
+
 impl Pending {
     pub(super) fn new() -> Self {
-        Self { rows: VecDeque::from([Row::default()]), spare: Vec::new() }
+        Self { rows: VecDeque::from([Row::default()]), spare: Vec::new(), spent: Spent::default() }
     }
 
     /// The group that gathered is closed, and the next one begins.
@@ -84,6 +120,7 @@ impl Pending {
     /// Adds an entry to the group that gathers. Only the newest are kept at hand, and what somebody would take back next, by
     /// the stacks after it: what will not be is let go of here, where it was made.
     pub(super) fn push(&mut self, entry: PushedEntry, stacks: &Stacks) {
+        self.spent.let_go_of_some();
         if let Some(row) = self.rows.back_mut() {
             row.push(entry, stacks);
         }
@@ -99,17 +136,26 @@ impl Pending {
         if self.rows.len() > 1 { self.rows.pop_front().unwrap_or_default() } else { Row::default() }
     }
 
-    /// Takes back the row of a group that ended, emptied.
-    pub(super) fn reuse(&mut self, row: Row) {
-        debug_assert!(row.entries.is_empty());
+    /// Takes back the row of a group that ended, and what is no longer kept since. Returns what is to be let go of at once,
+    /// without a lock held.
+    pub(super) fn leave(&mut self, mut row: Row, recent: Vec<Recent>) -> Spent {
+        let mut left = Spent { entries: Vec::new(), recent };
+        std::mem::swap(&mut row.entries, &mut left.entries);
+        row.next.clear();
+        self.spent.take_over(&mut left);
+        if left.entries.is_empty() {
+            std::mem::swap(&mut row.entries, &mut left.entries);
+        }
         if self.spare.len() < SPARE_ROWS && row.entries.capacity() <= SPARE_ENTRIES_MAX {
             self.spare.push(row);
         }
+        left
     }
 
     /// Lets go of the memory that is kept for groups to come.
     pub(super) fn let_go(&mut self) {
         self.spare.clear();
+        self.spent = Spent::default();
         self.rows.iter_mut().for_each(|row| row.entries.shrink_to_fit());
     }
 
@@ -127,6 +173,13 @@ impl Pending {
         self.rows.iter_mut().for_each(Row::clear);
     }
 
+    /// Forgets what is kept of the entries of the group that gathers.
+    pub(super) fn clear_gathering(&mut self) {
+        if let Some(row) = self.rows.back_mut().filter(|row| !row.entries.is_empty()) {
+            row.clear();
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.rows.iter().all(|row| row.entries.is_empty())
     }
@@ -134,5 +187,50 @@ impl Pending {
     /// All entries, the newest first.
     pub(super) fn newest_first(&self) -> impl Iterator<Item = &PushedEntry> {
         self.rows.iter().rev().flat_map(|row| row.entries.iter().rev())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use flow_history_flow::{Component, Operation};
+    use flow_history_replay::{Author, Body, Header, HistoryId, Intent, State, Timestamp};
+
+    use super::*;
+
+    /// Adds so many entries of so many bytes to the group that gathers.
+    fn gather(pending: &mut Pending, state: &mut State, count: usize, bytes: usize) {
+        let author = Arc::new(Author::user("alice"));
+        for _ in 0..count {
+            let now = Timestamp { millis: 0, zone_minutes: 0 };
+            let mut header = Header::new(Arc::clone(&author), Intent::Edit, now);
+            let body =
+                Body::Change(vec![Operation::add(Component::new(format!("pump-{}", state.seq), "pump"))]);
+            let pushed = state.push(&mut header, &body, &mut Vec::new()).unwrap();
+            pending.push(PushedEntry { pushed, kept: None, bytes, touched: Vec::new() }, &state.stacks);
+        }
+        pending.begin_group();
+    }
+
+    #[test]
+    fn what_a_group_leaves_is_bounded_and_whoever_comes_lets_go_of_it() {
+        let (mut pending, mut state) = (Pending::new(), State::start(HistoryId([0; 16])));
+        gather(&mut pending, &mut state, SPENT_MAX + 500, 100);
+        let ended = pending.end_group();
+        let left = pending.leave(ended, Vec::new());
+        assert_eq!((left.entries.len(), pending.spent.entries.len()), (500, SPENT_MAX));
+        gather(&mut pending, &mut state, SPENT_MAX / SPENT_EACH, 100);
+        assert!(pending.spent.entries.is_empty());
+        // What is large does not lie about, nor what comes beside it.
+        gather(&mut pending, &mut state, 10, RECENT_BYTES + 1);
+        for expected in [0, 10] {
+            let ended = pending.end_group();
+            let left = pending.leave(ended, Vec::new());
+            assert_eq!(left.entries.len(), expected);
+        }
+        assert_eq!(pending.spent.entries.len(), SPENT_MAX / SPENT_EACH);
+        pending.let_go();
+        assert!(pending.spent.entries.is_empty() && pending.is_empty());
     }
 }

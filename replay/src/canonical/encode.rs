@@ -3,31 +3,26 @@
 use bincode::Encode;
 use bincode::enc::EncoderImpl;
 use bincode::enc::write::Writer;
-use flow_history_flow::{ComponentId, Edit, Flow, Name, Operation, Slot, Step};
+use flow_history_flow::{Flow, Operation, Slot};
 
 use super::{
-    AuthorBytes, BincodeError, BodyBytes, CONFIG, Config, ENCODING, EditBytes, EncodeError, Extra, HeadBytes,
-    INTENTS, LinkBytes, MarkBytes, NameBytes, OperationBytes, Row, SplicesBytes, StepBytes, few, optional,
-    text,
+    AuthorBytes, BincodeError, BodyBytes, CONFIG, Config, ENCODING, EncodeError, Extra, INTENTS, LinkBytes,
+    MarkBytes, Row, few, optional, put, text,
 };
-use crate::{ENTRY_BYTES_MAX, Header, Intent, Mark, Seq, Vocabulary, token};
+use crate::sealed::put_integer;
+use crate::{ENTRY_BYTES_MAX, Header, Intent, Mark, Seq, Vocabulary};
 
 /// The end of a buffer, to bincode.
 struct End<'b>(&'b mut Vec<u8>);
 
 impl Writer for End<'_> {
-    #[inline]
     fn write(&mut self, bytes: &[u8]) -> Result<(), BincodeError> {
-        // Most parts are a byte, for which a call that copies takes longer than the rest.
-        match bytes {
-            [byte] => self.0.push(*byte),
-            bytes => self.0.extend_from_slice(bytes),
-        }
+        self.0.extend_from_slice(bytes);
         Ok(())
     }
 }
 
-fn put(bytes: &mut Vec<u8>, part: &impl Encode) -> Result<(), EncodeError> {
+fn structure(bytes: &mut Vec<u8>, part: &impl Encode) -> Result<(), EncodeError> {
     let mut encoder = EncoderImpl::<_, Config>::new(End(bytes), CONFIG);
     part.encode(&mut encoder).map_err(|_| EncodeError::EntryTooLarge { max: ENTRY_BYTES_MAX })
 }
@@ -35,17 +30,6 @@ fn put(bytes: &mut Vec<u8>, part: &impl Encode) -> Result<(), EncodeError> {
 /// How many entries back another lies; 0 for none.
 fn back(seq: Seq, other: Option<Seq>) -> u64 {
     other.map_or(0, |other| seq.0.saturating_sub(other.0))
-}
-
-fn name<'b>(name: &'b Name, vocabulary: &mut Vocabulary) -> NameBytes<'b> {
-    match vocabulary.number_of_name(name) {
-        Some(number) => NameBytes::Numbered(number),
-        None => NameBytes::Spelt(name),
-    }
-}
-
-fn slot_plus_one(id: Option<&ComponentId>, flow: &Flow) -> u32 {
-    id.and_then(|id| flow.slot(id)).map_or(0, |slot| slot.0 + 1)
 }
 
 /// An entry on its way to bytes, which it adds to a buffer as its parts come. Operations are added one by one, each before
@@ -136,20 +120,26 @@ impl EntryEncoder {
             reason = "log time is never below either"
         )]
         let ahead = |of: i64| (i128::from(header.log_time) - i128::from(of)) as u64;
-        let head = HeadBytes {
-            elapsed: ahead(log_time_before),
-            behind: ahead(header.host_time.millis),
-            zone: header.host_time.zone_minutes,
-            author,
-            intent: u8::try_from(intent).unwrap_or_default(),
-            flow_beneath,
-            own_beneath,
-        };
         bytes.push(ENCODING);
         let extras = Row(extras);
+        if extras.0.is_empty() {
+            bytes.push(0);
+        } else {
+            structure(bytes, &extras)?;
+        }
+        put_integer(bytes, ahead(log_time_before));
+        put_integer(bytes, ahead(header.host_time.millis));
+        put::signed(bytes, header.host_time.zone_minutes.into());
+        put_integer(bytes, author.into());
+        bytes.push(u8::try_from(intent).unwrap_or_default());
+        put_integer(bytes, flow_beneath);
+        put_integer(bytes, own_beneath);
         match operations {
-            Some(count) => put(bytes, &(&extras, &head, BodyBytes::Change, count as u64))?,
-            None => put(bytes, &(&extras, &head, BodyBytes::Mark))?,
+            Some(count) => {
+                bytes.push(BodyBytes::Change as u8);
+                put_integer(bytes, count as u64);
+            }
+            None => bytes.push(BodyBytes::Mark as u8),
         }
         Ok(Self { start, extras: extras.0.len(), known })
     }
@@ -158,51 +148,11 @@ impl EntryEncoder {
     pub(crate) fn operation(
         &self,
         operation: &Operation,
-        (flow, found): (&Flow, Option<Slot>),
+        at: (&Flow, Option<Slot>),
         vocabulary: &mut Vocabulary,
         bytes: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
-        // A component that does not exist is refused when the operation is applied; until then any slot does.
-        let slot = found.unwrap_or_default().0;
-        let operation = match operation {
-            Operation::Add { component, slot: again } => OperationBytes::Add {
-                again: again.map_or(0, |slot| slot.0.saturating_add(1)),
-                id: &component.id,
-                kind: name(&component.kind, vocabulary),
-                parent: slot_plus_one(component.parent.as_ref(), flow),
-                order: component.order.as_bytes(),
-                fields: Row(component
-                    .fields
-                    .iter()
-                    .map(|(field, value)| (name(field, vocabulary), token::to_tokens(value, flow)))
-                    .collect()),
-            },
-            Operation::Remove { .. } => OperationBytes::Remove { slot },
-            Operation::Set { path, edit, .. } => OperationBytes::Set {
-                slot,
-                field: name(&path.field, vocabulary),
-                steps: Row(path
-                    .steps
-                    .iter()
-                    .map(|step| match step {
-                        Step::Key(key) => StepBytes::Key(key),
-                        Step::Index(index) => StepBytes::Index(*index),
-                    })
-                    .collect()),
-                edit: match edit {
-                    Edit::Put(value) => EditBytes::Put(token::to_tokens(value, flow)),
-                    Edit::Place(at, value) => EditBytes::Place(*at, token::to_tokens(value, flow)),
-                    Edit::Clear => EditBytes::Clear,
-                    Edit::Splice(splices) => EditBytes::Splice(SplicesBytes::of(splices)),
-                },
-            },
-            Operation::Move { parent, order, .. } => OperationBytes::Move {
-                slot,
-                parent: slot_plus_one(parent.as_ref(), flow),
-                order: order.as_bytes(),
-            },
-        };
-        put(bytes, &operation)?;
+        put::operation(bytes, operation, at, vocabulary);
         self.check_length(bytes)
     }
 
@@ -234,7 +184,7 @@ impl EntryEncoder {
             },
             Mark::Custom { name, data } => MarkBytes::Custom { name: text("mark's name", name)?, data },
         };
-        put(bytes, &mark)
+        structure(bytes, &mark)
     }
 
     /// Spells out, among the extras, what the vocabulary gained since the entry was begun.
@@ -243,14 +193,14 @@ impl EntryEncoder {
         if !names.is_empty() || !authors.is_empty() {
             let mut front = Vec::new();
             let new = usize::from(!names.is_empty()) + usize::from(!authors.is_empty());
-            put(&mut front, &((self.extras + new) as u64))?;
+            structure(&mut front, &((self.extras + new) as u64))?;
             if !names.is_empty() {
-                put(&mut front, &Extra::Names(Row(names.iter().map(|name| &**name).collect())))?;
+                structure(&mut front, &Extra::Names(Row(names.iter().map(|name| &**name).collect())))?;
             }
             if !authors.is_empty() {
                 let authors =
                     authors.iter().map(|author| AuthorBytes::of(author)).collect::<Result<_, _>>()?;
-                put(&mut front, &Extra::Authors(Row(authors)))?;
+                structure(&mut front, &Extra::Authors(Row(authors)))?;
             }
             // The number of extras is at most a dozen, and so one byte behind that of the encoding.
             let place = self.start + 1;

@@ -34,7 +34,7 @@ pub(crate) use footer::Owner;
 pub(crate) use grammar::{Ints, Texts, extra_of, mark};
 pub(crate) use header::salted;
 pub use header::{Grown, SealedHeader};
-pub(crate) use integer::{Broken, Reader};
+pub(crate) use integer::{Broken, Reader, put_integer};
 pub(crate) use parts::{Parts, PlainParts};
 pub use segment_index::SegmentIndex;
 pub(crate) use segment_index::{Found, New};
