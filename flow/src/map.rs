@@ -1,5 +1,6 @@
 //! An ordered map of values: the fields of a component, and every map inside them.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use crate::{Name, Value};
@@ -22,16 +23,7 @@ impl Map {
     /// few, and the entries are not copied.
     #[must_use]
     pub fn of_distinct(entries: Vec<(Name, Value)>) -> Option<Self> {
-        // Up to here, comparing each key with those before it is quicker than a hash table.
-        const FEW_KEYS: usize = 24;
-        let distinct = if entries.len() <= FEW_KEYS {
-            let behind = |at: usize| entries.iter().skip(at + 1);
-            entries.iter().enumerate().all(|(at, (key, _))| behind(at).all(|(other, _)| other != key))
-        } else {
-            let mut keys = std::collections::HashSet::with_capacity(entries.len());
-            entries.iter().all(|(key, _)| keys.insert(key))
-        };
-        distinct.then_some(Self(entries))
+        are_distinct(&entries).then_some(Self(entries))
     }
 
     /// As [`Map::of_distinct`], beside a map that very likely has the same keys, as components of a kind do: where it does,
@@ -131,14 +123,30 @@ impl Map {
     }
 }
 
+fn are_distinct(entries: &[(Name, Value)]) -> bool {
+    // Up to here, comparing each key with those before it is quicker than a hash table.
+    const FEW_KEYS: usize = 24;
+    if entries.len() <= FEW_KEYS {
+        let behind = |at: usize| entries.iter().skip(at + 1);
+        entries.iter().enumerate().all(|(at, (key, _))| behind(at).all(|(other, _)| other != key))
+    } else {
+        let mut keys = HashSet::with_capacity(entries.len());
+        entries.iter().all(|(key, _)| keys.insert(key))
+    }
+}
+
 /// A key that comes again replaces the value and keeps the first place.
 impl<K: Into<Name>, V: Into<Value>> FromIterator<(K, V)> for Map {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
+        let entries: Vec<(Name, Value)> =
+            entries.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        if are_distinct(&entries) {
+            return Self(entries);
+        }
         // A map of a hundred thousand keys must not cost their square.
-        let mut places = std::collections::HashMap::new();
+        let mut places = HashMap::new();
         let mut map: Vec<(Name, Value)> = Vec::new();
         for (key, value) in entries {
-            let (key, value) = (key.into(), value.into());
             let next = map.len();
             let at = *places.entry(key.clone()).or_insert(next);
             match map.get_mut(at) {

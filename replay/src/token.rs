@@ -10,26 +10,37 @@ use crate::log_index::Before;
 /// Slots to ids and back: those of what is before a change, and those that the change gives out on the way.
 pub(crate) struct Refs<'f, B> {
     before: &'f B,
-    next_slot: u32,
-    added: HashMap<u32, ComponentId>,
+    /// The slots that were given out for the first time, one after the other from here on.
+    first: u32,
+    new: Vec<ComponentId>,
+    again: HashMap<u32, ComponentId>,
 }
 
 impl<'f, B: Before> Refs<'f, B> {
     pub(crate) fn of(before: &'f B) -> Self {
-        Self { before, next_slot: before.next_slot().0, added: HashMap::new() }
+        Self { before, first: before.next_slot().0, new: Vec::new(), again: HashMap::new() }
     }
 
+    /// Notes which component was added, to the next slot or to an old one.
     pub(crate) fn added(&mut self, slot: Option<Slot>, id: &ComponentId) {
-        let slot = slot.map_or(self.next_slot, |slot| slot.0);
-        if slot == self.next_slot {
-            self.next_slot = self.next_slot.saturating_add(1);
+        let next = self.new.len();
+        let place = slot.map_or(Some(next), |slot| self.place(slot.0));
+        match (place.filter(|place| *place <= next), slot) {
+            (Some(place), _) if place == next => self.new.push(id.clone()),
+            (Some(place), _) => self.new.get_mut(place).into_iter().for_each(|held| *held = id.clone()),
+            (None, slot) => drop(slot.and_then(|slot| self.again.insert(slot.0, id.clone()))),
         }
-        self.added.insert(slot, id.clone());
     }
 
     pub(crate) fn id(&self, slot: u32) -> Result<ComponentId, &'static str> {
-        let added = self.added.get(&slot).cloned();
+        let new = self.place(slot).and_then(|place| self.new.get(place));
+        let added = new.or_else(|| self.again.get(&slot)).cloned();
         added.or_else(|| self.before.id_in(Slot(slot))).ok_or("a slot is empty")
+    }
+
+    /// The place of a slot among those that were given out.
+    fn place(&self, slot: u32) -> Option<usize> {
+        slot.checked_sub(self.first).and_then(|place| usize::try_from(place).ok())
     }
 }
 

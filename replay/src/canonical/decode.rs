@@ -183,7 +183,7 @@ fn decode_parts(bytes: &[u8], before: &impl Before, reach: Reach) -> Result<Part
                 if reach == Reach::Sets && !matches!(operation, OperationBytes::Set { .. }) {
                     return Ok((header, None, beneath));
                 }
-                operations.push(decode_operation(operation, &mut refs, &resolve_name)?);
+                operations.push(decode_operation(operation, &mut refs, &resolve_name, operations.last())?);
             }
             Body::Change(operations)
         }
@@ -194,10 +194,12 @@ fn decode_parts(bytes: &[u8], before: &impl Before, reach: Reach) -> Result<Part
     Ok((header, Some(body), beneath))
 }
 
+/// An operation, which stands behind another.
 pub(super) fn decode_operation<B: Before>(
     operation: OperationBytes<'_>,
     refs: &mut Refs<'_, B>,
     resolve_name: &impl Fn(NameBytes<'_>) -> Result<Name, &'static str>,
+    before: Option<&Operation>,
 ) -> Result<Operation, String> {
     let order = Order::from_bytes;
     let parent_of =
@@ -211,7 +213,12 @@ pub(super) fn decode_operation<B: Before>(
             for (field, value) in fields.0 {
                 read.push((resolve_name(field)?, token::from_tokens(&value, |slot| refs.id(slot))?));
             }
-            component.fields = read.into_iter().collect::<Map>();
+            // Components that are added together are mostly of a kind.
+            let fields = match before {
+                Some(Operation::Add { component: like, .. }) => Map::of_distinct_like(read, &like.fields),
+                _ => Map::of_distinct(read),
+            };
+            component.fields = fields.ok_or("a field stands twice")?;
             let slot = again.checked_sub(1).map(Slot);
             refs.added(slot, &component.id);
             Operation::Add { component: Arc::new(component), slot }

@@ -87,7 +87,7 @@ pub(crate) fn state_from_bytes(
         NameBytes::Numbered(number) => before.name(number).cloned().ok_or("a name is not known"),
     };
     for row in whole.components.0 {
-        let operation = decode_operation(row, &mut refs, &resolve)?;
+        let operation = decode_operation(row, &mut refs, &resolve, None)?;
         let Operation::Add { component, slot: Some(slot) } = operation else {
             return Err("something else than a component stands among the components".to_owned());
         };
