@@ -320,6 +320,44 @@ fn buffered_entries_are_seen_at_once_and_durable_after_a_flush() {
     check_log(&reopened, &told);
 }
 
+/// Nothing is kept of a buffered entry; in builds with assertions the engine itself looks after each group that fills.
+#[test]
+fn buffered_groups_that_fill_hold_whatever_way_their_entries_came() {
+    let memory = MemoryStorage::new();
+    let durability = Durability::Buffered { max_delay: Duration::from_secs(3_600) };
+    let history = History::options().durability(durability).open_storage(Arc::new(memory.clone())).unwrap();
+    let alice = Author::user("alice");
+    history.change(&alice, "").add(Component::new("pump", "kind")).append().unwrap();
+    // So long and so different that an edit of the one before is no shorter.
+    let text = |round: usize| {
+        (0..40_000)
+            .map(|at: usize| format!("{:x}", (at + 1) * (round + 7) * 2_654_435_761))
+            .collect::<String>()
+    };
+    let set = |round| history.change(&alice, "").set("pump", "note", text(round));
+    let mut expected = 1;
+    for round in (0..36).step_by(4) {
+        match round % 3 {
+            0 => drop(set(round).append().unwrap()),
+            1 => drop(set(round).submit().unwrap().promised_version()),
+            _ => drop(history.append_all((round..round + 4).map(set).collect()).unwrap()),
+        }
+        expected += if round % 3 == 2 { 4 } else { 1 };
+    }
+    assert_eq!(history.version().seq(), Seq(expected));
+    history.flush().unwrap();
+    let crashed =
+        History::options().open_storage(Arc::new(MemoryStorage::with_files(memory.files()))).unwrap();
+    assert_eq!(crashed.version(), history.version());
+    assert_eq!(
+        crashed.at(At::Head).unwrap().state_hash().unwrap(),
+        history.at(At::Head).unwrap().state_hash().unwrap()
+    );
+    crashed.verify().unwrap();
+    history.undo(Scope::Flow, &alice).unwrap();
+    history.close().unwrap();
+}
+
 #[test]
 fn many_histories_open_and_close_at_once() {
     std::thread::scope(|scope| {

@@ -221,11 +221,11 @@ impl Writer {
         let group = Arc::clone(&building.open.group);
         let added = building.open.entries > before.entries;
         building.open.callers += u32::from(added);
-        self.close_full_group(&mut building);
         if let Durability::Buffered { max_delay } = self.durability {
             self.let_buffered(building, max_delay);
             return Ok(ids);
         }
+        self.close_full_group(&mut building);
         drop(building);
         if added {
             self.wait_for(&group)?;
@@ -429,6 +429,7 @@ impl Writer {
     }
 
     pub(super) fn take_open(&self, building: &mut Building) -> TakenGroup {
+        debug_assert!(!self.is_buffered() || building.pending.is_empty());
         let spare = building.spare.pop().unwrap_or_default();
         let next = OpenGroup::begin(&building.state, spare);
         let open = std::mem::replace(&mut building.open, next);
