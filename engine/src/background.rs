@@ -5,7 +5,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::sync::{Condvar, Mutex, MutexGuard, of_the_process, process_id, thread};
+use crate::sync::{Condvar, Mutex, MutexGuard, Origin, of_the_process, thread};
 
 /// Which thread does it. What somebody may wait for never stands behind what reads and writes whole segments.
 #[derive(Clone, Copy)]
@@ -53,18 +53,42 @@ struct Pool {
     running: bool,
 }
 
-type Lanes = [(Mutex<Pool>, Condvar); 2];
-of_the_process!(LANES: Lanes);
+/// The threads of a process, and what they are to do.
+struct Lanes {
+    /// A child that was forked has the lists of its parent, but not the threads: it begins anew.
+    origin: Origin,
+    quick: (Mutex<Pool>, Condvar),
+    slow: (Mutex<Pool>, Condvar),
+}
 
-impl Lane {
-    fn pool(self) -> &'static (Mutex<Pool>, Condvar) {
-        let [quick, slow] = &*LANES;
-        match self {
-            Lane::Quick => quick,
-            Lane::Slow => slow,
+of_the_process!(LANES: Mutex<Option<Arc<Lanes>>>);
+
+impl Lanes {
+    fn of_this_process() -> Arc<Self> {
+        let mut lanes = LANES.lock();
+        if let Some(lanes) = lanes.as_ref().filter(|lanes| lanes.origin.is_surely_here()) {
+            return Arc::clone(lanes);
+        }
+        let (quick, slow) = Default::default();
+        let new = Arc::new(Self { origin: Origin::here(), quick, slow });
+        // What the parent has to do is not let go of either: that may take locks which nobody lets go here.
+        std::mem::forget(lanes.replace(Arc::clone(&new)));
+        new
+    }
+
+    fn pool(&self, lane: Lane) -> &(Mutex<Pool>, Condvar) {
+        match lane {
+            Lane::Quick => &self.quick,
+            Lane::Slow => &self.slow,
         }
     }
 
+    fn both(&self) -> [&(Mutex<Pool>, Condvar); 2] {
+        [&self.quick, &self.slow]
+    }
+}
+
+impl Lane {
     fn thread_name(self) -> &'static str {
         match self {
             Lane::Quick => "flow-history",
@@ -77,8 +101,7 @@ impl Lane {
 /// asked for is done or forgotten.
 pub(crate) struct Background {
     own: Arc<(Mutex<Own>, Condvar)>,
-    /// The process whose threads they are: a child that was forked has none.
-    process: u32,
+    lanes: Arc<Lanes>,
     /// Whether there are threads; otherwise callers do the work, in the order in which it was asked for.
     threads: bool,
 }
@@ -96,10 +119,11 @@ struct Own {
 
 impl Background {
     pub(crate) fn new(threads: bool) -> Self {
-        for (pool, _) in LANES.iter().filter(|_| threads) {
+        let lanes = Lanes::of_this_process();
+        for (pool, _) in lanes.both().into_iter().filter(|_| threads) {
             pool.lock().users += 1;
         }
-        Self { own: Arc::default(), process: process_id(), threads }
+        Self { own: Arc::default(), lanes, threads }
     }
 
     /// Does what was asked for, where there are no threads. To be called with no lock held.
@@ -140,14 +164,15 @@ impl Background {
             let _done = Done(Arc::clone(&own));
             work();
         };
-        let (pool, changed) = lane.pool();
+        let (pool, changed) = self.lanes.pool(lane);
         let mut pool = pool.lock();
         let number = pool.next_number;
         pool.next_number += 1;
         pool.jobs.push(Job { due, number, own: job_own, work: Box::new(work) });
         if !pool.running {
             let thread = thread::Builder::new().name(lane.thread_name().to_owned());
-            pool.running = thread.spawn(move || run(lane)).is_ok();
+            let lanes = Arc::clone(&self.lanes);
+            pool.running = thread.spawn(move || run(&lanes, lane)).is_ok();
         }
         changed.notify_all();
         true
@@ -180,7 +205,7 @@ impl Background {
         self.forget(Instant::now());
         let (own, changed) = &*self.own;
         let mut held = own.lock();
-        let runs = || LANES.iter().any(|(pool, _)| pool.lock().running);
+        let runs = || self.lanes.both().iter().any(|(pool, _)| pool.lock().running);
         while held.waiting > 0 && !on_background_thread() && runs() {
             changed.wait_for(&mut held, Duration::from_millis(50));
         }
@@ -189,13 +214,13 @@ impl Background {
     /// Whether this is a child of the process whose threads they are: there is nothing to wait for there, and the locks may be
     /// ones that nobody lets go.
     fn is_of_the_parent(&self) -> bool {
-        process_id() != self.process
+        !self.lanes.origin.is_surely_here()
     }
 
     /// Forgets what is not due by then.
     fn forget(&self, due_by: Instant) {
         let mut forgotten = 0;
-        for (pool, _) in &*LANES {
+        for (pool, _) in self.lanes.both() {
             pool.lock().jobs.retain(|job| {
                 let keep = job.due <= due_by || !Arc::ptr_eq(&job.own, &self.own);
                 forgotten += usize::from(!keep);
@@ -221,7 +246,7 @@ impl Drop for Background {
             return;
         }
         self.finish();
-        for (pool, changed) in LANES.iter().filter(|_| self.threads) {
+        for (pool, changed) in self.lanes.both().into_iter().filter(|_| self.threads) {
             pool.lock().users -= 1;
             changed.notify_all();
         }
@@ -233,8 +258,8 @@ fn on_background_thread() -> bool {
     [Lane::Quick, Lane::Slow].iter().any(|lane| current.name() == Some(lane.thread_name()))
 }
 
-fn run(lane: Lane) {
-    let (pool, changed) = lane.pool();
+fn run(lanes: &Lanes, lane: Lane) {
+    let (pool, changed) = lanes.pool(lane);
     let mut held = pool.lock();
     loop {
         let now = Instant::now();

@@ -193,7 +193,11 @@ impl History {
 
     pub(crate) fn writer(&self) -> Result<&Arc<Writer>, Error> {
         match &self.shared.role {
-            Role::Writer(writer) => Ok(writer),
+            Role::Writer(writer) => {
+                // Before any lock is taken: in a child it may be one that nobody lets go.
+                writer.check_forks().map_err(|forked| forked.to_error())?;
+                Ok(writer)
+            }
             Role::Reader(_) => Err(Error::ReadOnly),
         }
     }
@@ -736,7 +740,7 @@ impl History {
             total_bytes: sizes.total_bytes,
             syncs: self.writer().map_or(0, |writer| writer.syncs()),
             poisoned: self.writer().is_ok_and(|writer| writer.is_poisoned()),
-            read_only: self.writer().is_err(),
+            read_only: matches!(self.shared.role, Role::Reader(_)),
         }
     }
 

@@ -23,7 +23,7 @@ use crate::sync::process_id;
 use crate::sync::scheduled::in_a_child;
 use crate::{
     Author, Clock, Component, Durability, Error, FlowVersionId, History, Lock, LockError, MemoryStorage,
-    Storage, Timestamp, Tuning,
+    Proposal, Scope, Storage, Timestamp, Tuning,
 };
 
 /// How many schedules of each scenario are tried, by each way to choose them.
@@ -498,6 +498,12 @@ fn in_a_child_of_the_process_every_way_to_write_is_refused() {
                 let change = || of_child.change(&Author::user("alice"), "").add(part("of a child"));
                 assert!(matches!(change().append(), Err(Error::Forked { .. })));
                 assert!(matches!(change().submit().map(drop), Err(Error::Forked { .. })));
+                let alice = Author::user("alice");
+                let removal = of_child.change(&alice, "").remove("waited for").append();
+                assert!(matches!(removal, Err(Error::Forked { .. })));
+                assert!(matches!(of_child.undo(Scope::Flow, &alice), Err(Error::Forked { .. })));
+                let plan = of_child.plan(&alice, Proposal::undo(Scope::Flow));
+                assert!(matches!(plan, Err(Error::Forked { .. })));
                 assert!(matches!(of_child.flush(), Err(Error::Forked { .. })));
                 assert!(matches!(of_child.close(), Err(Error::Forked { .. })));
             });

@@ -9,7 +9,7 @@ pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, ReentrantMutex};
 #[cfg(not(test))]
 pub(crate) use std::sync::{OnceLock, atomic};
 #[cfg(not(test))]
-pub(crate) use std::{process::id as process_id, thread};
+pub(crate) use std::thread;
 
 #[cfg(not(test))]
 pub(crate) use self::origin::Origin;

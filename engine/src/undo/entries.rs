@@ -269,8 +269,7 @@ impl<'h> Entries<'h> {
         }
         let recent = self.history.writer().ok()?.recent(seq)?;
         let Recent { entry, inverses, touched, .. } = recent;
-        let (inverses, touched) = (Arc::new(inverses), touched.into());
-        let known = Arc::new(Known { entry, inverses, touched, around: None });
+        let known = Arc::new(Known { entry, inverses, touched: touched.into(), around: None });
         self.known.insert(seq, Arc::clone(&known));
         Some(known)
     }

@@ -187,6 +187,8 @@ impl Writer {
         if let Durability::Buffered { max_delay } = self.durability {
             return self.append_buffered(draft, max_delay);
         }
+        // Beside a sync it costs nothing to ask the system.
+        self.check_process().map_err(|forked| forked.to_error())?;
         let joined = self.join(draft, false)?;
         if !mistake::is_made("an append is acknowledged before its sync") {
             self.wait_for(&joined.group)?;
@@ -206,6 +208,7 @@ impl Writer {
 
     /// Appends entries that become durable together; all of them or none are accepted.
     pub(crate) fn append_all(&self, drafts: Vec<Draft>) -> Result<Vec<FlowVersionId>, Error> {
+        self.check_process().map_err(|forked| forked.to_error())?;
         let mut building = self.enter()?;
         let before = Savepoint::of(&building);
         let mut ids = Vec::with_capacity(drafts.len());

@@ -8,7 +8,7 @@ use flow_history_replay::{FrameKind, SegmentReason, Seq, Stacks};
 
 use super::gathering::{Building, OpenGroup, RECENT_BYTES, TakenGroup};
 use super::next_units::is_next;
-use super::pending::Row;
+use super::pending::{Row, Spent};
 use super::{Durability, Recent, Writer};
 use crate::Error;
 use crate::active_segment::Beginning;
@@ -152,7 +152,7 @@ impl Writer {
     }
 
     /// Refuses what is asked in a child of the process; quick enough to be asked at every append.
-    pub(super) fn check_forks(&self) -> Result<(), Failure> {
+    pub(crate) fn check_forks(&self) -> Result<(), Failure> {
         if self.origin.is_here() { Ok(()) } else { Err(self.forked()) }
     }
 
@@ -222,7 +222,8 @@ impl Writer {
         self.ended.notify_all();
         self.advanced.notify_all();
         group.tell(&outcome);
-        let left = self.building.lock().pending.leave(done, gone);
+        let left = Spent::small_of(&mut done, gone);
+        let left = self.building.lock().pending.leave(done, left);
         drop(left);
         self.tend();
         if let Some(state) = checkpoint {

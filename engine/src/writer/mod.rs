@@ -106,7 +106,7 @@ pub(crate) struct HeadInfo {
 #[derive(Clone)]
 pub(crate) struct Recent {
     pub(crate) entry: Arc<Entry>,
-    pub(crate) inverses: Vec<Operation>,
+    pub(crate) inverses: Arc<Vec<Operation>>,
     /// The slot and the kind of what each of its operations is about, where that is there after it: what is in another slot, or
     /// of another kind, is another component, whatever its id.
     pub(crate) touched: Vec<Option<(Slot, Name)>>,
@@ -297,7 +297,7 @@ impl Recent {
     /// An entry that is kept, with what is taken out of it.
     fn of(PushedEntry { pushed, kept, bytes, touched }: &mut PushedEntry) -> Option<Self> {
         let entry = kept.take()?;
-        let (inverses, touched) = (std::mem::take(&mut pushed.inverses), std::mem::take(touched));
+        let (inverses, touched) = (Arc::new(std::mem::take(&mut pushed.inverses)), std::mem::take(touched));
         Some(Self { entry, inverses, touched, bytes: *bytes })
     }
 
@@ -308,15 +308,20 @@ impl Recent {
             Body::Change(operations) => operations.as_slice(),
             _ => &[],
         };
-        let mut weight = size_of::<Entry>() + self.bytes;
-        for operation in done.iter().chain(&*self.inverses) {
-            if weight > most {
-                break;
-            }
-            weight += operation.weight(most);
-        }
-        weight
+        weight_of(size_of::<Entry>() + self.bytes, done.iter().chain(&*self.inverses), most)
     }
+}
+
+/// The weight of operations on top of another, counted no further than to see that it is more than `most`.
+fn weight_of<'o>(start: usize, operations: impl Iterator<Item = &'o Operation>, most: usize) -> usize {
+    let mut weight = start;
+    for operation in operations {
+        if weight > most {
+            break;
+        }
+        weight += operation.weight(most);
+    }
+    weight
 }
 
 impl HeadInfo {

@@ -117,7 +117,7 @@ mod tests {
         let id = FlowVersionId::new(Seq(seq), &Chain([0; 32]));
         // A name in a map weighs as much as what it names.
         let map: Map = [("a".repeat(replaced), Value::Null)].into_iter().collect();
-        let inverses = vec![Operation::set("pump", "note", Value::Map(map))];
+        let inverses = Arc::new(vec![Operation::set("pump", "note", Value::Map(map))]);
         let entry = Arc::new(Entry::new(Seq(seq), id, header, body));
         Recent { entry, inverses, touched: Vec::new(), bytes: 100 }
     }

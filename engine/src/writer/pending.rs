@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use flow_history_replay::Stacks;
 
-use super::Recent;
 use super::gathering::{PushedEntry, RECENT_BYTES};
 use super::leading::RECENT_ENTRIES;
 use super::next_units::is_next;
+use super::{Recent, weight_of};
 
 /// How many rows of groups that ended are kept for the next ones, and how many entries they may have room for: growing a
 /// new one for each group costs more than filling it.
@@ -15,7 +15,7 @@ const SPARE_ROWS: usize = 2;
 const SPARE_ENTRIES_MAX: usize = 4 << 10;
 
 /// How many entries of groups that ended may be left to those who append next, and how many each of these lets go of.
-const SPENT_MAX: usize = 1 << 10;
+const SPENT_MAX: usize = 1 << 8;
 const SPENT_EACH: usize = 2;
 
 /// A row for each group: of the one that is led, of those that are full, and of the one that gathers. A group that ended
@@ -91,14 +91,12 @@ fn take_over<T>(spent: &mut Vec<T>, left: &mut Vec<T>) {
 }
 
 impl Spent {
-    /// Takes over what it has room for, where all of it is small.
-    fn take_over(&mut self, left: &mut Self) {
-        if left.entries.iter().all(|entry| entry.bytes <= RECENT_BYTES) {
-            take_over(&mut self.entries, &mut left.entries);
-        }
-        if left.recent.iter().all(|recent| recent.bytes <= RECENT_BYTES) {
-            take_over(&mut self.recent, &mut left.recent);
-        }
+    /// What a group left, without what is large in memory, which is let go of here: to be called without a lock held.
+    pub(super) fn small_of(row: &mut Row, mut recent: Vec<Recent>) -> Self {
+        recent.retain(|recent| recent.weight(RECENT_BYTES) <= RECENT_BYTES);
+        row.entries.retain(|entry| weight_of(0, entry.pushed.inverses.iter(), RECENT_BYTES) <= RECENT_BYTES);
+        row.next.clear();
+        Self { entries: std::mem::take(&mut row.entries), recent }
     }
 
     fn let_go_of_some(&mut self) {
@@ -136,13 +134,11 @@ impl Pending {
         if self.rows.len() > 1 { self.rows.pop_front().unwrap_or_default() } else { Row::default() }
     }
 
-    /// Takes back the row of a group that ended, and what is no longer kept since. Returns what is to be let go of at once,
+    /// Takes back the row of a group that ended, and what that left. Returns what there is no room for, to be let go of
     /// without a lock held.
-    pub(super) fn leave(&mut self, mut row: Row, recent: Vec<Recent>) -> Spent {
-        let mut left = Spent { entries: Vec::new(), recent };
-        std::mem::swap(&mut row.entries, &mut left.entries);
-        row.next.clear();
-        self.spent.take_over(&mut left);
+    pub(super) fn leave(&mut self, mut row: Row, mut left: Spent) -> Spent {
+        take_over(&mut self.spent.entries, &mut left.entries);
+        take_over(&mut self.spent.recent, &mut left.recent);
         if left.entries.is_empty() {
             std::mem::swap(&mut row.entries, &mut left.entries);
         }
@@ -152,11 +148,11 @@ impl Pending {
         left
     }
 
-    /// Lets go of the memory that is kept for groups to come.
-    pub(super) fn let_go(&mut self) {
+    /// Lets go of the memory that is kept for groups to come. Returns what groups left, to be let go of without a lock held.
+    pub(super) fn let_go(&mut self) -> Spent {
         self.spare.clear();
-        self.spent = Spent::default();
         self.rows.iter_mut().for_each(|row| row.entries.shrink_to_fit());
+        std::mem::take(&mut self.spent)
     }
 
     /// All entries, the newest first; none is left, and no group but the one that gathers.
@@ -199,16 +195,18 @@ mod tests {
 
     use super::*;
 
-    /// Adds so many entries of so many bytes to the group that gathers.
-    fn gather(pending: &mut Pending, state: &mut State, count: usize, bytes: usize) {
+    /// Adds so many entries to the group that gathers, and closes it; the first of them clears the note of a component.
+    fn gather(pending: &mut Pending, state: &mut State, count: usize, cleared: &str) {
         let author = Arc::new(Author::user("alice"));
-        for _ in 0..count {
+        for at in 0..count {
             let now = Timestamp { millis: 0, zone_minutes: 0 };
             let mut header = Header::new(Arc::clone(&author), Intent::Edit, now);
-            let body =
-                Body::Change(vec![Operation::add(Component::new(format!("pump-{}", state.seq), "pump"))]);
-            let pushed = state.push(&mut header, &body, &mut Vec::new()).unwrap();
-            pending.push(PushedEntry { pushed, kept: None, bytes, touched: Vec::new() }, &state.stacks);
+            let operation = match (at, cleared) {
+                (0, id) if !id.is_empty() => Operation::clear(id, "note"),
+                _ => Operation::add(Component::new(format!("pump-{}", state.seq), "pump")),
+            };
+            let pushed = state.push(&mut header, &Body::Change(vec![operation]), &mut Vec::new()).unwrap();
+            pending.push(PushedEntry { pushed, kept: None, bytes: 100, touched: Vec::new() }, &state.stacks);
         }
         pending.begin_group();
     }
@@ -216,21 +214,23 @@ mod tests {
     #[test]
     fn what_a_group_leaves_is_bounded_and_whoever_comes_lets_go_of_it() {
         let (mut pending, mut state) = (Pending::new(), State::start(HistoryId([0; 16])));
-        gather(&mut pending, &mut state, SPENT_MAX + 500, 100);
-        let ended = pending.end_group();
-        let left = pending.leave(ended, Vec::new());
-        assert_eq!((left.entries.len(), pending.spent.entries.len()), (500, SPENT_MAX));
-        gather(&mut pending, &mut state, SPENT_MAX / SPENT_EACH, 100);
+        let end_group = |pending: &mut Pending| {
+            let mut ended = pending.end_group();
+            let left = Spent::small_of(&mut ended, Vec::new());
+            let no_room_for = pending.leave(ended, left).entries.len();
+            (no_room_for, pending.spent.entries.len())
+        };
+        gather(&mut pending, &mut state, SPENT_MAX + 500, "");
+        assert_eq!(end_group(&mut pending), (500, SPENT_MAX));
+        gather(&mut pending, &mut state, SPENT_MAX / SPENT_EACH, "");
         assert!(pending.spent.entries.is_empty());
-        // What is large does not lie about, nor what comes beside it.
-        gather(&mut pending, &mut state, 10, RECENT_BYTES + 1);
-        for expected in [0, 10] {
-            let ended = pending.end_group();
-            let left = pending.leave(ended, Vec::new());
-            assert_eq!(left.entries.len(), expected);
-        }
-        assert_eq!(pending.spent.entries.len(), SPENT_MAX / SPENT_EACH);
-        pending.let_go();
+        assert_eq!(end_group(&mut pending), (0, SPENT_MAX / SPENT_EACH));
+        // What is little in the log, and much in memory to take back, does not lie about.
+        state.flow.apply(&Operation::set("pump-0", "note", "x".repeat(RECENT_BYTES))).unwrap();
+        gather(&mut pending, &mut state, 10, "pump-0");
+        let before = pending.spent.entries.len();
+        assert_eq!(end_group(&mut pending), (0, before + 9));
+        drop(pending.let_go());
         assert!(pending.spent.entries.is_empty() && pending.is_empty());
     }
 }

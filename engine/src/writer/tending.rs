@@ -260,10 +260,13 @@ impl Writer {
 
     /// Writes, without syncing, a frame that only says what is durable: the kernel or the next sync makes it so.
     fn vouch(&self) {
-        let mut building = self.building.lock();
         // An idle history holds no memory that it can do without.
+        let mut building = self.building.lock();
         building.spare.clear();
-        building.pending.let_go();
+        let left = building.pending.let_go();
+        drop(building);
+        drop(left);
+        let building = self.building.lock();
         self.recent.lock().retain(|recent| recent.bytes <= RECENT_BYTES);
         if building.poison.is_some() || building.closed {
             return;
@@ -299,13 +302,15 @@ impl Writer {
         let flushed = self.flush();
         let lost = self.check_lock().err();
         let flushed = flushed.and_then(|()| lost.as_ref().map_or(Ok(()), |lost| Err(lost.to_error())));
-        let building = self.building.lock();
+        let mut building = self.building.lock();
         let poisoned = building.poison.is_some() || lost.is_some();
         let (seq, chain, log_time) = building.open.beginning;
         let (durable, reason, dirty) = (building.durable, building.reason, building.dirty);
         // After a crash nothing is sealed before the mark that says so is written, with the next entry.
         let was_closed = !dirty && !building.needs_opened && durable > Seq::ZERO;
+        let left = building.pending.let_go();
         drop(building);
+        drop(left);
         self.background.finish();
         // What is sealed or pruned just now is done before the lock goes.
         let _alone = self.upkeep.lock();
