@@ -191,6 +191,7 @@ impl History {
         Ok(self)
     }
 
+    /// The writer: whoever writes has it from here, at each call.
     pub(crate) fn writer(&self) -> Result<&Arc<Writer>, Error> {
         match &self.shared.role {
             Role::Writer(writer) => {

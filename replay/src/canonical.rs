@@ -38,7 +38,7 @@ use bincode::de::BorrowDecoder;
 use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError as BincodeError};
 use bincode::{BorrowDecode, Decode, Encode};
-use flow_history_flow::{NESTING_MAX, Slot, Splice, Splices};
+use flow_history_flow::{NESTING_MAX, Name, Slot, Splice, Splices};
 
 pub(crate) use self::decode::{
     decode_entry, decode_header, decode_if_it_sets, decode_whole_entry, elapsed_of, unknown_encoding,
@@ -68,6 +68,13 @@ pub(crate) struct Row<T>(pub(crate) Vec<T>);
 pub(crate) enum NameBytes<'b> {
     Numbered(u32),
     Spelt(&'b str),
+}
+
+impl<'b> NameBytes<'b> {
+    /// A name by its number, where it has one.
+    fn of(name: &'b Name, number: Option<u32>) -> Self {
+        number.map_or(NameBytes::Spelt(name), NameBytes::Numbered)
+    }
 }
 
 impl<T: Encode> Encode for Row<T> {

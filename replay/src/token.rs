@@ -23,12 +23,12 @@ impl<'f, B: Before> Refs<'f, B> {
 
     /// Notes which component was added, to the next slot or to an old one.
     pub(crate) fn added(&mut self, slot: Option<Slot>, id: &ComponentId) {
-        let next = self.new.len();
-        let place = slot.map_or(Some(next), |slot| self.place(slot.0));
-        match (place.filter(|place| *place <= next), slot) {
-            (Some(place), _) if place == next => self.new.push(id.clone()),
-            (Some(place), _) => self.new.get_mut(place).into_iter().for_each(|held| *held = id.clone()),
-            (None, slot) => drop(slot.and_then(|slot| self.again.insert(slot.0, id.clone()))),
+        let next = self.first.saturating_add(u32::try_from(self.new.len()).unwrap_or(u32::MAX));
+        let slot = slot.map_or(next, |slot| slot.0);
+        match self.place(slot).and_then(|place| self.new.get_mut(place)) {
+            Some(held) => *held = id.clone(),
+            None if slot == next => self.new.push(id.clone()),
+            None => drop(self.again.insert(slot, id.clone())),
         }
     }
 

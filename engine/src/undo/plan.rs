@@ -82,12 +82,12 @@ struct Base {
 
 /// Plans what a proposal comes to now.
 pub(crate) fn plan(history: &History, author: &Author, proposal: Proposal) -> Result<Plan, Error> {
+    // A handle that only reads can plan; a child of the process that opened one that writes cannot.
+    if let Err(error @ Error::Forked { .. }) = history.writer() {
+        return Err(error);
+    }
     let mut tries = 0;
     loop {
-        // A handle that only reads can plan; a child of the process that opened one that writes cannot.
-        if let Err(error @ Error::Forked { .. }) = history.writer() {
-            return Err(error);
-        }
         let result = try_plan(history, author, &proposal);
         tries += 1;
         if !matches!(result, Err(Error::Conflict { .. })) || tries > TRIES_MAX {

@@ -348,8 +348,6 @@ impl Writer {
     }
 
     pub(super) fn enter(&self) -> Result<MutexGuard<'_, Building>, Error> {
-        // Before any lock is taken: in a child it may be one that nobody lets go.
-        self.check_forks().map_err(|forked| forked.to_error())?;
         let mut building = self.building.lock();
         if let Some(poison) = &building.poison {
             return Err(poison.to_error());

@@ -95,8 +95,9 @@ impl Spent {
     pub(super) fn small_of(row: &mut Row, mut recent: Vec<Recent>) -> Self {
         recent.retain(|recent| recent.weight(RECENT_BYTES) <= RECENT_BYTES);
         row.entries.retain(|entry| weight_of(0, entry.pushed.inverses.iter(), RECENT_BYTES) <= RECENT_BYTES);
-        row.next.clear();
-        Self { entries: std::mem::take(&mut row.entries), recent }
+        let entries = std::mem::take(&mut row.entries);
+        row.clear();
+        Self { entries, recent }
     }
 
     fn let_go_of_some(&mut self) {

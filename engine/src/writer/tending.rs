@@ -261,11 +261,7 @@ impl Writer {
     /// Writes, without syncing, a frame that only says what is durable: the kernel or the next sync makes it so.
     fn vouch(&self) {
         // An idle history holds no memory that it can do without.
-        let mut building = self.building.lock();
-        building.spare.clear();
-        let left = building.pending.let_go();
-        drop(building);
-        drop(left);
+        self.let_go_of_spares();
         let building = self.building.lock();
         self.recent.lock().retain(|recent| recent.bytes <= RECENT_BYTES);
         if building.poison.is_some() || building.closed {
@@ -286,6 +282,15 @@ impl Writer {
         let _ = segment.append((FrameKind::Vouch, 0, seq), &mut frame, durable, &chain, beginning, false);
     }
 
+    /// Lets go of memory that is kept for groups to come, and of what those that ended left.
+    fn let_go_of_spares(&self) {
+        let mut building = self.building.lock();
+        building.spare.clear();
+        let left = building.pending.let_go();
+        drop(building);
+        drop(left);
+    }
+
     /// Makes everything durable, says that the history is closed, and lets go of the lock.
     pub(crate) fn close(&self) -> Result<(), Error> {
         // The parent's files and threads are none of a child's, and its locks may be ones that nobody lets go there.
@@ -302,15 +307,14 @@ impl Writer {
         let flushed = self.flush();
         let lost = self.check_lock().err();
         let flushed = flushed.and_then(|()| lost.as_ref().map_or(Ok(()), |lost| Err(lost.to_error())));
-        let mut building = self.building.lock();
+        let building = self.building.lock();
         let poisoned = building.poison.is_some() || lost.is_some();
         let (seq, chain, log_time) = building.open.beginning;
         let (durable, reason, dirty) = (building.durable, building.reason, building.dirty);
         // After a crash nothing is sealed before the mark that says so is written, with the next entry.
         let was_closed = !dirty && !building.needs_opened && durable > Seq::ZERO;
-        let left = building.pending.let_go();
         drop(building);
-        drop(left);
+        self.let_go_of_spares();
         self.background.finish();
         // What is sealed or pruned just now is done before the lock goes.
         let _alone = self.upkeep.lock();

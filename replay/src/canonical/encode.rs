@@ -221,3 +221,58 @@ impl EntryEncoder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::canonical::HeadBytes;
+    use crate::{Author, Beneath, Timestamp, Tops};
+
+    #[test]
+    fn the_head_of_an_entry_is_what_bincode_makes_of_its_structure() {
+        let author = Arc::new(Author::user("alice"));
+        let seq = Seq(1 << 40);
+        let cases =
+            [(0, 0, 0, 0, 0), (1_700_000_000_000, 5, -1, 1, 250), (70_000, 300, i16::MIN, 251, 70_000)];
+        for (elapsed, behind, zone_minutes, flow_beneath, own_beneath) in cases {
+            for intent in INTENTS {
+                let mut vocabulary = Vocabulary::default();
+                assert_eq!(vocabulary.number_of_author(&author), Some(0));
+                let host_time = Timestamp { millis: 1_000 + elapsed - behind, zone_minutes };
+                let mut header = Header::new(Arc::clone(&author), intent, host_time);
+                header.log_time = 1_000 + elapsed;
+                let back = |back: u64| Tops { undo: (back > 0).then(|| Seq(seq.0 - back)), redo: None };
+                let is_another_s = matches!(intent, Intent::Undo | Intent::Redo);
+                let (flow, own, owner) = (back(flow_beneath), back(own_beneath), Arc::clone(&author.id));
+                header.beneath = (!is_another_s).then_some(Beneath { flow, author: own, owner });
+                let told = |beneath: u64| if is_another_s { 0 } else { beneath };
+                let head = HeadBytes {
+                    elapsed: elapsed.cast_unsigned(),
+                    behind: behind.cast_unsigned(),
+                    zone: zone_minutes,
+                    author: 1,
+                    intent: u8::try_from(INTENTS.iter().position(|other| *other == intent).unwrap()).unwrap(),
+                    flow_beneath: told(flow_beneath),
+                    own_beneath: told(own_beneath),
+                };
+                for operations in [None, Some(1), Some(10_000)] {
+                    let mut bytes = Vec::new();
+                    EntryEncoder::begin(seq, &header, 1_000, operations, &mut vocabulary, &mut bytes)
+                        .unwrap();
+                    let mut expected = vec![ENCODING];
+                    let extras = Row(Vec::<Extra<'_>>::new());
+                    match operations {
+                        Some(count) => {
+                            structure(&mut expected, &(extras, &head, BodyBytes::Change, count as u64))
+                        }
+                        None => structure(&mut expected, &(extras, &head, BodyBytes::Mark)),
+                    }
+                    .unwrap();
+                    assert_eq!(bytes, expected, "{intent:?}, {elapsed}");
+                }
+            }
+        }
+    }
+}

@@ -145,19 +145,12 @@ fn counted(bytes: &mut Vec<u8>, part: &[u8]) {
 }
 
 fn name(bytes: &mut Vec<u8>, name: &Name, vocabulary: &mut Vocabulary) {
-    match numbered(name, vocabulary) {
+    match NameBytes::of(name, vocabulary.number_of_name(name)) {
         NameBytes::Numbered(number) => put_integer(bytes, u64::from(number) + 1),
         NameBytes::Spelt(text) => {
             bytes.push(0);
             counted(bytes, text.as_bytes());
         }
-    }
-}
-
-fn numbered<'b>(name: &'b Name, vocabulary: &mut Vocabulary) -> NameBytes<'b> {
-    match vocabulary.number_of_name(name) {
-        Some(number) => NameBytes::Numbered(number),
-        None => NameBytes::Spelt(name),
     }
 }
 
@@ -193,19 +186,22 @@ mod tests {
             Operation::Add { component, slot: again } => OperationBytes::Add {
                 again: again.map_or(0, |slot| slot.0.saturating_add(1)),
                 id: &component.id,
-                kind: numbered(&component.kind, vocabulary),
+                kind: NameBytes::of(&component.kind, vocabulary.number_of_name(&component.kind)),
                 parent: slot_plus_one(component.parent.as_ref(), flow),
                 order: component.order.as_bytes(),
                 fields: Row(component
                     .fields
                     .iter()
-                    .map(|(field, value)| (numbered(field, vocabulary), token::to_tokens(value, flow)))
+                    .map(|(field, value)| {
+                        let field = NameBytes::of(field, vocabulary.number_of_name(field));
+                        (field, token::to_tokens(value, flow))
+                    })
                     .collect()),
             },
             Operation::Remove { .. } => OperationBytes::Remove { slot },
             Operation::Set { path, edit, .. } => OperationBytes::Set {
                 slot,
-                field: numbered(&path.field, vocabulary),
+                field: NameBytes::of(&path.field, vocabulary.number_of_name(&path.field)),
                 steps: Row(path
                     .steps
                     .iter()

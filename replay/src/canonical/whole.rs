@@ -36,7 +36,7 @@ pub(crate) fn state_to_bytes(
     let mut components: Vec<_> = state.flow.iter().collect();
     components.sort_unstable_by_key(|(slot, _)| *slot);
     let flow = &state.flow;
-    let name = |name| spelt(name, state.vocabulary.known_number_of(name));
+    let name = |name| NameBytes::of(name, state.vocabulary.known_number_of(name));
     let rows = components
         .iter()
         .map(|(slot, component)| OperationBytes::Add {
@@ -60,10 +60,6 @@ pub(crate) fn state_to_bytes(
         removed: Row(removed.iter().map(|(slot, id)| (slot.0, &**id)).collect()),
     };
     bincode::encode_to_vec(&bytes, WHOLE).map_err(|error| error.to_string())
-}
-
-fn spelt(name: &Name, number: Option<u32>) -> NameBytes<'_> {
-    number.map_or(NameBytes::Spelt(name), NameBytes::Numbered)
 }
 
 pub(crate) fn state_from_bytes(
