@@ -7,22 +7,27 @@ use std::fs::File;
 use std::io;
 use std::sync::{Arc, LazyLock};
 
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
 /// Most descriptors that are kept at hand.
 const OPEN_MAX: usize = 128;
 
+/// File to descriptor, and when it was used last.
+type Opened = HashMap<String, (Arc<File>, u64), RandomState>;
+
 struct OpenFiles {
-    /// Storage to file to descriptor and when it was used last.
-    storages: HashMap<u64, HashMap<String, (Arc<File>, u64)>>,
+    /// By storage.
+    storages: HashMap<u64, Opened, RandomState>,
     count: usize,
     uses: u64,
     /// How many are kept: fewer once the process ran out, so that the host finds some free for itself.
     max: usize,
 }
 
-static OPEN_FILES: LazyLock<Mutex<OpenFiles>> =
-    LazyLock::new(|| Mutex::new(OpenFiles { storages: HashMap::new(), count: 0, uses: 0, max: OPEN_MAX }));
+static OPEN_FILES: LazyLock<Mutex<OpenFiles>> = LazyLock::new(|| {
+    Mutex::new(OpenFiles { storages: HashMap::default(), count: 0, uses: 0, max: OPEN_MAX })
+});
 
 pub(crate) fn get(storage: u64, file: &str) -> Option<Arc<File>> {
     let mut held = OPEN_FILES.lock();

@@ -18,7 +18,7 @@ impl Operation {
                 own + path.field.len()
                     + path.steps.iter().map(size_of_val).sum::<usize>()
                     + match edit {
-                        Edit::Put(value) | Edit::Place(_, value) => of_values(vec![value], most),
+                        Edit::Put(value) | Edit::Place(_, value) => of_value(value, most),
                         Edit::Clear => 0,
                         Edit::Splice(splices) => {
                             splices.pieces.iter().map(|piece| size_of_val(piece) + piece.insert.len()).sum()
@@ -36,30 +36,43 @@ fn of_component(component: &Component, most: usize) -> usize {
     own + of_values(component.fields.iter().map(|(_, value)| value).collect(), most)
 }
 
+fn of_value(value: &Value, most: usize) -> usize {
+    // Most values hold no others: nothing is allocated for them.
+    let mut inside = Vec::new();
+    let own = of_one(value, most, &mut inside);
+    own + of_values(inside, most)
+}
+
 fn of_values(mut pending: Vec<&Value>, most: usize) -> usize {
     let mut bytes = 0;
     while let Some(value) = pending.pop() {
-        bytes += size_of::<Value>();
-        match value {
-            Value::Number(number) => bytes += number.as_lexeme().map_or(0, str::len),
-            Value::Text(text) => bytes += text.len(),
-            Value::Bytes(held) => bytes += held.len(),
-            Value::Ref(id) => bytes += id.len(),
-            // What is more than enough by its count alone is not gone through.
-            Value::List(list) if list.len() > most => bytes += list.len(),
-            Value::List(list) => pending.extend(list.iter()),
-            Value::Map(map) if map.len() > most => bytes += map.len(),
-            Value::Map(map) => {
-                for (name, value) in map.iter() {
-                    bytes += size_of_val(name) + name.len();
-                    pending.push(value);
-                }
-            }
-            _ => {}
-        }
+        bytes += of_one(value, most, &mut pending);
         if bytes > most {
             break;
         }
     }
     bytes
+}
+
+/// Of a value without those inside it, which are put aside.
+fn of_one<'v>(value: &'v Value, most: usize, inside: &mut Vec<&'v Value>) -> usize {
+    let held = match value {
+        Value::Number(number) => number.as_lexeme().map_or(0, str::len),
+        Value::Text(text) => text.len(),
+        Value::Bytes(held) => held.len(),
+        Value::Ref(id) => id.len(),
+        // What is more than enough by its count alone is not gone through.
+        Value::List(list) if list.len() > most => list.len(),
+        Value::List(list) => {
+            inside.extend(list.iter());
+            0
+        }
+        Value::Map(map) if map.len() > most => map.len(),
+        Value::Map(map) => {
+            inside.extend(map.iter().map(|(_, value)| value));
+            map.iter().map(|(name, _)| size_of_val(name) + name.len()).sum()
+        }
+        _ => 0,
+    };
+    size_of::<Value>() + held
 }

@@ -66,7 +66,7 @@ impl Writer {
     pub(super) fn lead_soon(&self) {
         let writer = self.own.clone();
         self.background.soon(move || {
-            if let Some(writer) = writer.upgrade() {
+            if let Some(writer) = writer.upgrade().filter(|writer| writer.check_process().is_ok()) {
                 writer.building.lock().lead_due = false;
                 writer.lead_until_empty();
             }
@@ -77,7 +77,8 @@ impl Writer {
     pub(super) fn flush_in_background(&self, after: Duration) {
         let writer = self.own.clone();
         self.background.after(after, move || {
-            if let Some(writer) = writer.upgrade() {
+            // The system is asked whose work this is: nothing is written by a child, however it was made.
+            if let Some(writer) = writer.upgrade().filter(|writer| writer.check_process().is_ok()) {
                 writer.building.lock().flush_due = false;
                 // What it could not write, the next caller is told.
                 let _ = writer.flush_keeping_lost();
@@ -100,7 +101,8 @@ impl Writer {
         }
     }
 
-    /// Takes one group to the disk. The caller has set `leading`.
+    /// Takes one group to the disk. The caller has set `leading`, and made sure that this is the process that opened the
+    /// history.
     fn lead(&self, mut building: MutexGuard<'_, Building>) {
         // The callers of the last group are on their way back with their next entries; a group that waits for them for a
         // moment holds twice as many. Whoever was alone has nobody to wait for.
@@ -126,8 +128,7 @@ impl Writer {
         building.led = Some(Arc::clone(&taken.group));
         drop(building);
 
-        // The system is asked once for each group: nothing is written by a child, however it was made.
-        if let Err(failure) = self.check_process().and_then(|()| self.check_lock()) {
+        if let Err(failure) = self.check_lock() {
             self.fail(taken, failure);
             return;
         }
@@ -245,11 +246,17 @@ impl Writer {
         let (older, newest) = done.kept();
         older.filter_map(Recent::of).for_each(&mut leave);
         let mut recent = self.recent.lock();
-        recent.extend(newest.filter_map(Recent::of));
+        let mut no_longer_newest = Vec::new();
+        for entry in newest.filter_map(Recent::of) {
+            // Of the large ones only the newest is kept.
+            if recent.back().is_some_and(|before| before.bytes > RECENT_BYTES) {
+                no_longer_newest.extend(recent.pop_back());
+            }
+            recent.push_back(entry);
+        }
         let excess = recent.len().saturating_sub(RECENT_ENTRIES);
         recent.drain(..excess).for_each(leave);
-        let newest = recent.back().map(|recent| recent.entry.seq);
-        recent.retain(|recent| recent.bytes <= RECENT_BYTES || Some(recent.entry.seq) == newest);
+        gone.extend(no_longer_newest);
         gone
     }
 
