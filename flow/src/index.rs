@@ -1,7 +1,8 @@
 //! A persistent index: from the hash of an id to the slot of its component.
 //!
-//! A radix tree over the low bits of the hash, whose leaves are short rows of a tag, the high bits of the hash, and a slot:
-//! eight bytes for each component, where a map that holds its keys takes 24 and the key's text besides. Whoever looks says
+//! A radix tree over the low bits of the hash, whose leaves are rows of a tag, the high bits of the hash, and a slot: eight bytes
+//! for each component, where a map that holds its keys takes 24 and the key's text besides. Tags ascend in a leaf and are spread
+//! evenly, so that a tag says about where it stands: of a leaf one cache line is looked at, or two. Whoever looks says
 //! which slot is the one: the component is at hand there, and is needed next anyway.
 
 use std::sync::Arc;
@@ -12,6 +13,11 @@ const BITS: u32 = 5;
 const WIDTH: usize = 1 << BITS;
 /// A leaf that grows beyond this becomes a branch: four cache lines at most are scanned.
 const LEAF_MAX: usize = 32;
+/// Below so many branches the next one would no longer lie in a near cache, and leaves grow to 1 KiB instead.
+const HEIGHT_OF_LONG: u32 = 2;
+const LONG_LEAF_MAX: usize = 128;
+/// So many places of a leaf fill a cache line.
+const A_FEW: usize = 8;
 /// Below so many branches there are leaves, however long: the bits that ways are taken from are used up.
 const HEIGHT_MAX: u32 = 6;
 
@@ -26,6 +32,7 @@ enum Tree {
     #[default]
     Empty,
     Branch(Arc<[Tree; WIDTH]>),
+    /// INVARIANT: tags ascend.
     Leaf(Arc<[Tagged]>),
 }
 
@@ -43,6 +50,30 @@ fn tag(hash: u64) -> u32 {
 
 fn way(hash: u64, depth: u32) -> usize {
     (hash >> (depth * BITS)) as usize % WIDTH
+}
+
+/// The most entries of a leaf below so many branches.
+fn leaf_max(depth: u32) -> usize {
+    match depth {
+        0..HEIGHT_OF_LONG => LEAF_MAX,
+        HEIGHT_OF_LONG..HEIGHT_MAX => LONG_LEAF_MAX,
+        _ => usize::MAX,
+    }
+}
+
+/// The entries of a leaf with this tag, one behind the other.
+fn alike(leaf: &[Tagged], tag: u32) -> impl Iterator<Item = &Tagged> {
+    let mut at = 0;
+    if leaf.len() > LEAF_MAX {
+        // As much of the leaf lies before it as of all tags there are, give or take a few.
+        let guess = (u64::from(tag) * leaf.len() as u64) >> u32::BITS;
+        at = usize::try_from(guess).unwrap_or_default().saturating_sub(A_FEW);
+        while at > 0 && leaf.get(at).is_some_and(|tagged| tagged.tag >= tag) {
+            at = at.saturating_sub(A_FEW);
+        }
+    }
+    let from = leaf.get(at..).unwrap_or_default().iter();
+    from.skip_while(move |tagged| tagged.tag < tag).take_while(move |tagged| tagged.tag == tag)
 }
 
 impl Index {
@@ -63,11 +94,7 @@ impl Index {
                 Tree::Empty => return None,
                 Tree::Branch(branch) => tree = branch.get(way(hash, depth))?,
                 Tree::Leaf(leaf) => {
-                    let tag = tag(hash);
-                    return leaf
-                        .iter()
-                        .find(|tagged| tagged.tag == tag && is_it(tagged.slot))
-                        .map(|tagged| tagged.slot);
+                    return alike(leaf, tag(hash)).map(|tagged| tagged.slot).find(|slot| is_it(*slot));
                 }
             }
             depth += 1;
@@ -80,8 +107,7 @@ impl Index {
         let new = Tagged { tag: tag(hash), slot };
         loop {
             if let Tree::Leaf(leaf) = tree
-                && leaf.len() >= LEAF_MAX
-                && depth < HEIGHT_MAX
+                && leaf.len() >= leaf_max(depth)
             {
                 *tree = split(leaf, depth, &hash_of);
             }
@@ -91,7 +117,9 @@ impl Index {
                     return;
                 }
                 Tree::Leaf(leaf) => {
-                    *leaf = leaf.iter().copied().chain([new]).collect();
+                    let place = leaf.partition_point(|tagged| tagged.tag < new.tag);
+                    let (before, behind) = leaf.split_at(place);
+                    *leaf = before.iter().copied().chain([new]).chain(behind.iter().copied()).collect();
                     return;
                 }
                 Tree::Branch(branch) => match Arc::make_mut(branch).get_mut(way(hash, depth)) {
@@ -129,10 +157,11 @@ fn built(slots: &[(u64, Slot)], depth: u32) -> Tree {
     if slots.is_empty() {
         return Tree::Empty;
     }
-    if slots.len() <= LEAF_MAX || depth >= HEIGHT_MAX {
-        return Tree::Leaf(
-            slots.iter().map(|(hash, slot)| Tagged { tag: tag(*hash), slot: *slot }).collect(),
-        );
+    if slots.len() <= leaf_max(depth) {
+        let mut leaf: Arc<[Tagged]> =
+            slots.iter().map(|(hash, slot)| Tagged { tag: tag(*hash), slot: *slot }).collect();
+        Arc::make_mut(&mut leaf).sort_unstable_by_key(|tagged| tagged.tag);
+        return Tree::Leaf(leaf);
     }
     let mut ways: [Tree; WIDTH] = std::array::from_fn(|_| Tree::Empty);
     for of_way in slots.chunk_by(|(one, _), (other, _)| way(*one, depth) == way(*other, depth)) {
