@@ -26,6 +26,10 @@ pub const SEGMENT_HEADER_BYTES: usize = 512;
 pub const SEGMENT_BYTES_MAX: u64 = 512 << 20;
 /// Bytes of the entries of one block of a sealed segment, unless a single entry has more.
 pub const BLOCK_BYTES: usize = 64 << 10;
+/// A block of fewer entries than these goes on: they are large, and what they have in common lies in other entries.
+pub const BLOCK_ENTRIES_FEW: usize = 32;
+/// To so many times the bytes of another.
+pub const BLOCK_OF_FEW_TIMES: usize = 4;
 /// Most bytes that the columns of one block inflate to, and most bytes of their entries: a larger block is stored as it is,
 /// so that a short file cannot ask for much memory.
 pub const BLOCK_INFLATED_MAX: usize = 16 << 20;
@@ -33,6 +37,8 @@ pub const BLOCK_INFLATED_MAX: usize = 16 << 20;
 pub const CHAIN_EVERY: usize = 128;
 /// The level of zstd in sealed segments.
 pub const SEAL_LEVEL: i32 = 3;
+/// The same of blocks of few entries, and large ones.
+pub const SEAL_LEVEL_OF_FEW: i32 = 6;
 
 const _: () = assert!(BLOCK_BYTES <= BLOCK_INFLATED_MAX && BLOCK_INFLATED_MAX < ENTRY_BYTES_MAX);
 const _: () = assert!(PAYLOAD_BYTES_MAX < u32::MAX as usize);

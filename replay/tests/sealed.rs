@@ -231,6 +231,47 @@ fn it_is_whole_before_it_is_damaged() {
     assert!(files[NAME].len() * 3 < raw[&FileName::RawSegment(1).to_string()].len());
 }
 
+/// What a line of them shares with another lies in another entry: a function's text, saved again and again.
+#[test]
+fn few_large_entries_share_a_block_up_to_four_times_its_bytes() {
+    const TEXT_BYTES: usize = 20 << 10;
+    let alice = Arc::new(Author::user("alice"));
+    let mut random = 1_u64;
+    let mut text: String = std::iter::repeat_with(|| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b' ' + u8::try_from(random >> 58).unwrap())
+    })
+    .take(TEXT_BYTES)
+    .collect();
+    let pump = Component::new("pump-1", "processor");
+    let mut entries = vec![(Arc::clone(&alice), Body::Change(vec![Operation::add(pump)]))];
+    for at in 0..40 {
+        text.replace_range(at..=at, "#");
+        entries
+            .push((Arc::clone(&alice), Body::Change(vec![Operation::set("pump-1", "func", text.as_str())])));
+    }
+    let raw = raw_of(entries);
+    let sealed = |sealing: &Sealing| {
+        let bytes = seal(&open(&raw).unwrap(), 0, sealing, &mut || {}).unwrap();
+        [(FileName::Identity.to_string(), raw["history"].clone()), (NAME.to_owned(), bytes)].into()
+    };
+    let block_sizes = |files: &Files, behind: u64| {
+        let index = SegmentIndex::open(Arc::new(MemorySource(files.clone())), NAME, 1).unwrap();
+        let begins: Vec<u64> = index.blocks().unwrap().map(|seq| seq.0).chain([behind]).collect();
+        begins.windows(2).map(|pair| pair[1] - pair[0]).collect::<Vec<_>>()
+    };
+    // The first entry is small; twelve of the others take less than 256 KiB.
+    let files = sealed(&Sealing::default());
+    assert_eq!(block_sizes(&files, 42), [13, 12, 12, 4]);
+    assert_eq!(read(&files).unwrap(), read(&raw).unwrap());
+    assert!(files[NAME].len() < 4 * TEXT_BYTES, "{} bytes", files[NAME].len());
+    // Where no more than three lie together, as much as there are blocks is kept.
+    assert!(sealed(&Sealing::default().block_bytes(16 << 10))[NAME].len() > 13 * TEXT_BYTES / 2);
+    // Many small ones end with the bytes that a block has.
+    let many = block_sizes(&self::sealed(&Sealing::default().block_bytes(1_000)).1, 205);
+    assert!(many.len() == 5 && many.iter().all(|entries| *entries <= 50), "{many:?}");
+}
+
 #[test]
 fn whoever_seals_has_turns_for_other_things_and_seals_the_same() {
     let raw = raw();

@@ -1,4 +1,4 @@
-//! A block: some 64 KiB of entries as columns, in four parts that are read one by one.
+//! A block: some 64 KiB of entries as columns, or 256 KiB of few large ones, in four parts that are read one by one.
 //!
 //! ```text
 //! part  codec 1                                                  codec 0
@@ -80,7 +80,6 @@ impl Columns {
 
     /// The parts 1 to 3.
     pub(crate) fn parts(&self, deflate: &mut Deflate) -> [Vec<u8>; 3] {
-        deflate.begin();
         let mut parts: [Vec<u8>; 3] = Default::default();
         let [heads, ids, bodies] = &mut parts;
         for (at, column) in self.ints.iter().enumerate() {

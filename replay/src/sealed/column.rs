@@ -27,26 +27,35 @@ pub(crate) const TOGETHER: usize = 4_096;
 
 /// What compresses, and how much it may still compress of one block.
 pub(crate) struct Deflate {
-    compressor: Option<Compressor<'static>>,
+    compressor: Option<(Compressor<'static>, i32)>,
     left: usize,
 }
 
 impl Deflate {
     /// At this level of zstd; `None` to compress nothing.
     pub(crate) fn new(level: Option<i32>) -> Self {
-        let compressor = level.and_then(|level| Compressor::new(level).ok());
+        let compressor = level.and_then(|level| Some((Compressor::new(level).ok()?, level)));
         Self { compressor, left: BLOCK_INFLATED_MAX }
     }
 
     /// Begins another block.
     pub(crate) fn begin(&mut self) {
+        self.begin_at_least(i32::MIN);
+    }
+
+    /// Begins another block, to be compressed at this level if that is higher than its own.
+    pub(crate) fn begin_at_least(&mut self, level: i32) {
         self.left = BLOCK_INFLATED_MAX;
+        if let Some((compressor, own)) = &mut self.compressor {
+            // One that refuses stays at the level that it has.
+            let _ = compressor.set_compression_level(level.max(*own));
+        }
     }
 
     fn smaller(&mut self, bytes: &[u8], below: usize) -> Option<Vec<u8>> {
         let left = self.left.checked_sub(bytes.len())?;
         let smaller =
-            self.compressor.as_mut()?.compress(bytes).ok().filter(|smaller| smaller.len() < below)?;
+            self.compressor.as_mut()?.0.compress(bytes).ok().filter(|smaller| smaller.len() < below)?;
         self.left = left;
         Some(smaller)
     }

@@ -12,17 +12,20 @@ use super::indexes::{NewPage, hash_bits, id_pages, slot_pages};
 use super::integer::{Broken, Reader};
 use crate::log::EntryRanges;
 use crate::{
-    BLOCK_BYTES, BLOCK_INFLATED_MAX, CHAIN_EVERY, Chain, FRAME_ENTRIES_MAX, Log, LogError, MemorySource,
-    SEAL_LEVEL, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentIndex, Seq, Tail, What,
+    BLOCK_BYTES, BLOCK_ENTRIES_FEW, BLOCK_INFLATED_MAX, BLOCK_OF_FEW_TIMES, CHAIN_EVERY, Chain,
+    FRAME_ENTRIES_MAX, Log, LogError, MemorySource, SEAL_LEVEL, SEAL_LEVEL_OF_FEW, SEGMENT_HEADER_BYTES,
+    SegmentHeader, SegmentIndex, Seq, Tail, What,
 };
 
 /// How blocks are made.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Sealing {
-    /// Bytes of entries in a block, unless a single one has more.
+    /// Bytes of entries in a block, unless a single one has more; of few large ones
+    /// [`BLOCK_OF_FEW_TIMES`](crate::BLOCK_OF_FEW_TIMES) as many.
     pub block_bytes: usize,
-    /// The level of zstd; `None` to compress nothing.
+    /// The level of zstd, or [`SEAL_LEVEL_OF_FEW`](crate::SEAL_LEVEL_OF_FEW) for a block of few large entries where that is
+    /// higher; `None` to compress nothing.
     pub level: Option<i32>,
 }
 
@@ -194,8 +197,9 @@ impl Sealer {
 
     fn push(&mut self, canonical: &[u8], chain: Chain) -> Result<(), String> {
         let entries = self.start.entries as usize;
-        let is_full = self.start.bytes as usize + canonical.len() > self.block_bytes;
-        if entries > 0 && (is_full || self.start.entries >= FRAME_ENTRIES_MAX) {
+        let bytes = self.start.bytes as usize + canonical.len();
+        let most = if entries < BLOCK_ENTRIES_FEW { BLOCK_OF_FEW_TIMES } else { 1 } * self.block_bytes;
+        if entries > 0 && (bytes > most.min(BLOCK_INFLATED_MAX) || self.start.entries >= FRAME_ENTRIES_MAX) {
             self.end_block();
         }
         let block = u32::try_from(self.footer.blocks.len()).map_err(|_| "there are too many blocks")?;
@@ -225,6 +229,9 @@ impl Sealer {
         let [heads, ids, bodies] = if is_large {
             [Vec::new(), Vec::new(), std::mem::take(&mut self.payload)]
         } else {
+            let is_of_few = (self.start.entries as usize) < BLOCK_ENTRIES_FEW
+                && self.start.bytes > self.block_bytes as u64;
+            self.deflate.begin_at_least(if is_of_few { SEAL_LEVEL_OF_FEW } else { i32::MIN });
             self.columns.parts(&mut self.deflate)
         };
         let (points, lengths) = (std::mem::take(&mut self.points), std::mem::take(&mut self.lengths));
