@@ -15,6 +15,7 @@ use flow_history_replay::{
 
 use crate::Error;
 use crate::cache::{self, Key, Kind, Pieces};
+use crate::past::Place;
 use crate::storage::Storage;
 use crate::sync::Mutex;
 use crate::telemetry::{self, Phase};
@@ -287,13 +288,13 @@ impl Files {
         cache::remove(self.key(Kind::Checkpoints, 0, 0));
     }
 
-    /// Chain and log time of a version, where they are kept.
-    pub(crate) fn place_at_hand(&self, seq: Seq) -> Option<(Chain, i64)> {
-        cache::get(self.key(Kind::Place, seq.0, 0)).map(|place| *place)
+    /// The place of a version that was asked for before.
+    pub(crate) fn place_at_hand(&self, seq: Seq) -> Option<Arc<Place>> {
+        cache::get(self.key(Kind::Place, seq.0, 0))
     }
 
-    pub(crate) fn keep_place(&self, seq: Seq, place: (Chain, i64)) {
-        cache::put(self.key(Kind::Place, seq.0, 0), &Arc::new(place), size_of_val(&place));
+    pub(crate) fn keep_place(&self, seq: Seq, place: &Arc<Place>) {
+        cache::put(self.key(Kind::Place, seq.0, 0), place, size_of::<Place>());
     }
 
     /// Forgets all that was read of the files.

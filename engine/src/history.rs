@@ -547,6 +547,7 @@ impl History {
             At::Number(seq) if *seq < self.last_head().id.seq() => self.last_head(),
             _ => self.fresh_head()?,
         };
+        let by_name = matches!(at, At::Id(_));
         let asked = match at {
             At::Head => head.id.seq(),
             At::Number(seq) if seq <= head.id.seq() => {
@@ -559,7 +560,7 @@ impl History {
         if asked == head.id.seq() {
             // Whoever appends meanwhile may have moved it on; then it is read like any other.
             let view = self.head_view();
-            if view.version() == head.id {
+            if view.version()? == head.id {
                 return Ok(view);
             }
         }
@@ -572,17 +573,30 @@ impl History {
         if let Some(state) = files.state_at_hand(asked) {
             return Ok(View::whole(state.version(), state.log_time, state.flow.clone()));
         }
-        let index = files.index_reaching(asked)?;
-        let past = Past::new(files, index, asked);
-        match past.place() {
-            Ok((chain, log_time)) => Ok(View::past(FlowVersionId::new(asked, &chain), log_time, past, files)),
-            // Sealed or pruned meanwhile, or damaged: the longer way says which.
-            Err(_) => {
+        match self.past(asked)? {
+            Some(past) => {
+                past.keep();
+                if by_name {
+                    // Its block was read to compare the name. Should it not be told now, it is asked again by whoever wants it.
+                    let _ = past.place();
+                }
+                Ok(View::past(past, files))
+            }
+            // Pruned meanwhile, or cut: the longer way says which.
+            None => {
                 files.forget_all();
                 let state = files.read(|log| files.state_at(log, asked))?;
                 Ok(View::whole(state.version(), state.log_time, state.flow.clone()))
             }
         }
+    }
+
+    /// A version before the head, to be read when it is asked for; `None` where the log does not have it. Of a version before
+    /// its beginning, or behind its end, the indexes would tell what is there instead.
+    fn past(&self, seq: Seq) -> Result<Option<Past>, Error> {
+        let index = self.files().index_reaching(seq)?;
+        let is_there = index.oldest() <= seq && seq <= index.last_seq();
+        Ok(is_there.then(|| Past::new(self.files(), index, seq)))
     }
 
     /// A version before the head that was asked for before. What has been read once stays what it was, whatever was
@@ -598,13 +612,16 @@ impl History {
         if let Some(state) = files.state_at_hand(seq).filter(|state| is_asked(state.version())) {
             return Ok(Some(View::whole(state.version(), state.log_time, state.flow.clone())));
         }
-        let Some((chain, log_time)) = files.place_at_hand(seq) else { return Ok(None) };
-        let id = FlowVersionId::new(seq, &chain);
-        if !is_asked(id) {
+        let Some(place) = files.place_at_hand(seq) else { return Ok(None) };
+        let is_it = match (at, place.get()) {
+            (At::Id(asked), Some((chain, _))) => FlowVersionId::new(seq, chain) == *asked,
+            (At::Id(_), None) => false,
+            _ => true,
+        };
+        if !is_it {
             return Ok(None);
         }
-        let past = Past::new(files, files.index_reaching(seq)?, seq);
-        Ok(Some(View::past(id, log_time, past, files)))
+        Ok(self.past(seq)?.map(|past| View::past(past, files)))
     }
 
     /// The entries, oldest first, with what each changed.

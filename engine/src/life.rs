@@ -135,7 +135,7 @@ impl History {
         let at_first = begin.component(id)?;
         let mut held = holds(begin.seq(), at_first.as_ref().and_then(|component| component.get(field)))?;
         if held {
-            let (from, from_time) = (begin.version(), begin.log_time());
+            let (from, from_time) = (begin.version()?, begin.log_time()?);
             intervals.push(Interval { from, from_time, until: None, until_time: None });
         }
         for seq in Touching::new(&index, id, (oldest, index.last_seq()), None) {

@@ -16,8 +16,12 @@ pub(crate) struct Past {
     files: Arc<Files>,
     index: Arc<LogIndex>,
     nearest: OnceLock<Option<Arc<Checkpoint<StoredFile>>>>,
+    place: Arc<Place>,
     pub(crate) seq: Seq,
 }
+
+/// The hash chain and the log time of a version, once they were asked for.
+pub(crate) type Place = OnceLock<(Chain, i64)>;
 
 /// A component, and its slot.
 type Standing = (Slot, Arc<Component>);
@@ -31,7 +35,13 @@ struct Found {
 impl Past {
     /// A version that the indexes of the log reach. Nothing is read until it is asked for.
     pub(crate) fn new(files: &Arc<Files>, index: Arc<LogIndex>, seq: Seq) -> Self {
-        Self { files: Arc::clone(files), index, nearest: OnceLock::new(), seq }
+        let place = files.place_at_hand(seq).unwrap_or_default();
+        Self { files: Arc::clone(files), index, nearest: OnceLock::new(), place, seq }
+    }
+
+    /// Notes that there is this version, for whoever asks again.
+    pub(crate) fn keep(&self) {
+        self.files.keep_place(self.seq, &self.place);
     }
 
     /// The nearest checkpoint; `None` where no sound one lies before the version: then everything is told by entries.
@@ -55,13 +65,13 @@ impl Past {
 
     /// The hash chain and the log time of the version.
     pub(crate) fn place(&self) -> Result<(Chain, i64), LogError> {
-        if let Some(kept) = self.files.place_at_hand(self.seq) {
-            return Ok(kept);
+        if let Some(known) = self.place.get() {
+            return Ok(*known);
         }
         let missing = || LogError::damaged("", 0, Some(self.seq), What::Missing);
         let place = self.index.place(self.seq)?.ok_or_else(missing)?;
-        self.files.keep_place(self.seq, place);
-        Ok(place)
+        self.keep();
+        Ok(*self.place.get_or_init(|| place))
     }
 
     /// The component with this id, where there was one.

@@ -11,45 +11,71 @@ use crate::past::Past;
 
 /// A flow at a version. It is the caller's own: nothing that is appended later changes it, and it holds nothing up.
 ///
-/// Of a past version nothing is read until it is asked for. [`View::component`] reads what it needs of the nearest
-/// checkpoint and the few entries since that touched the component; everything else puts the whole flow together, once.
+/// Of a past version nothing is read until it is asked for, not even its name. [`View::component`] reads what it needs of the
+/// nearest checkpoint and the few entries since that touched the component; everything else puts the whole flow together, once.
 #[derive(Clone)]
 pub struct View {
-    id: FlowVersionId,
-    log_time: i64,
+    seq: Seq,
     whole: OnceLock<Flow>,
-    past: Option<Arc<Past>>,
-    files: Option<Arc<Files>>,
+    told_by: ToldBy,
+}
+
+/// Who knows what a view is of.
+#[derive(Clone)]
+enum ToldBy {
+    /// Whoever made it, with its flow.
+    Maker { id: FlowVersionId, log_time: i64 },
+    /// The files.
+    Files(Arc<Past>, Arc<Files>),
 }
 
 impl View {
     /// A version whose flow is at hand.
     pub(crate) fn whole(id: FlowVersionId, log_time: i64, flow: Flow) -> Self {
-        Self { id, log_time, whole: OnceLock::from(flow), past: None, files: None }
+        Self { seq: id.seq(), whole: OnceLock::from(flow), told_by: ToldBy::Maker { id, log_time } }
     }
 
     /// A version that is read when it is asked for.
-    pub(crate) fn past(id: FlowVersionId, log_time: i64, past: Past, files: &Arc<Files>) -> Self {
-        let files = Some(Arc::clone(files));
-        Self { id, log_time, whole: OnceLock::new(), past: Some(Arc::new(past)), files }
-    }
-
-    /// The name of the version.
-    #[must_use]
-    pub fn version(&self) -> FlowVersionId {
-        self.id
+    pub(crate) fn past(past: Past, files: &Arc<Files>) -> Self {
+        let seq = past.seq;
+        Self { seq, whole: OnceLock::new(), told_by: ToldBy::Files(Arc::new(past), Arc::clone(files)) }
     }
 
     /// The number of the version.
     #[must_use]
     pub fn seq(&self) -> Seq {
-        self.id.seq()
+        self.seq
+    }
+
+    /// The name of the version. Of a past one that was asked for by its number it is read: one block of the log, once.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] and [`Error::Io`], where it has to be read; [`Error::Pruned`] where it was pruned before it was.
+    pub fn version(&self) -> Result<FlowVersionId, Error> {
+        self.place().map(|(id, _)| id)
     }
 
     /// The log time of the entry that made it, in milliseconds since 1970; zero for version 0.
-    #[must_use]
-    pub fn log_time(&self) -> i64 {
-        self.log_time
+    ///
+    /// # Errors
+    /// As [`View::version`].
+    pub fn log_time(&self) -> Result<i64, Error> {
+        self.place().map(|(_, log_time)| log_time)
+    }
+
+    fn place(&self) -> Result<(FlowVersionId, i64), Error> {
+        match &self.told_by {
+            ToldBy::Maker { id, log_time } => Ok((*id, *log_time)),
+            ToldBy::Files(past, files) => match past.place() {
+                Ok((chain, log_time)) => Ok((FlowVersionId::new(self.seq, &chain), log_time)),
+                // Sealed or pruned meanwhile, or damaged: the longer way says which.
+                Err(_) => {
+                    files.forget_all();
+                    let state = files.read(|log| files.state_at(log, self.seq))?;
+                    Ok((state.version(), state.log_time))
+                }
+            },
+        }
     }
 
     pub(crate) fn is_whole(&self) -> bool {
@@ -58,10 +84,10 @@ impl View {
 
     /// What stands in a slot. Reads what [`View::component`] reads.
     pub(crate) fn component_in(&self, slot: Slot) -> Result<Option<Arc<Component>>, LogError> {
-        match (self.whole.get(), &self.past) {
+        match (self.whole.get(), &self.told_by) {
             (Some(flow), _) => Ok(flow.component_in(slot).cloned()),
-            (None, Some(past)) => past.component_in(slot),
-            (None, None) => Ok(None),
+            (None, ToldBy::Files(past, _)) => past.component_in(slot),
+            (None, ToldBy::Maker { .. }) => Ok(None),
         }
     }
 
@@ -70,9 +96,9 @@ impl View {
         if let Some(flow) = self.whole.get() {
             return Ok(flow);
         }
-        let flow = match &self.files {
-            Some(files) => files.read(|log| files.flow_at(log, self.seq()))?,
-            None => Flow::new(),
+        let flow = match &self.told_by {
+            ToldBy::Files(_, files) => files.read(|log| files.flow_at(log, self.seq))?,
+            ToldBy::Maker { .. } => Flow::new(),
         };
         Ok(self.whole.get_or_init(|| flow))
     }
@@ -99,8 +125,8 @@ impl View {
     /// # Errors
     /// [`Error::Damaged`] and [`Error::Io`], where it has to be read.
     pub fn component(&self, id: &str) -> Result<Option<Arc<Component>>, Error> {
-        match (&self.past, &self.files) {
-            (Some(past), Some(files)) if self.whole.get().is_none() => match past.component(id) {
+        match &self.told_by {
+            ToldBy::Files(past, files) if self.whole.get().is_none() => match past.component(id) {
                 Ok(component) => Ok(component),
                 // Somebody may have sealed or pruned what was to be read. What is damaged the longer way finds damaged too.
                 Err(_) => {
@@ -147,6 +173,6 @@ impl View {
 
 impl std::fmt::Debug for View {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("View").field("id", &self.id).field("log_time", &self.log_time).finish_non_exhaustive()
+        f.debug_struct("View").field("seq", &self.seq).finish_non_exhaustive()
     }
 }

@@ -220,11 +220,12 @@ fn check_versions(history: &History, oldest: u64, newest: u64, truth: &Truth) ->
         let flow = view.to_flow().map_err(|error| format!("version {seq}: {error}"))?;
         ensure!(slots_of(&flow) == slots_of(&truth.flows[at]), "version {seq} is another flow");
         if let Some(id) = at.checked_sub(1).map(|at| truth.ids[at]) {
-            ensure!(view.version() == id, "version {seq} has another id");
+            let told = view.version().map_err(|error| format!("version {seq}: {error}"))?;
+            ensure!(told == id, "version {seq} has another id");
         }
     }
     if oldest > 0 {
-        let before = history.at(oldest - 1).map(|view| view.version());
+        let before = history.at(oldest - 1).and_then(|view| view.version());
         ensure!(matches!(before, Err(Error::Pruned { .. })), "what was pruned gives {before:?}");
     }
     let head = history.at(At::Head).map_err(|error| error.to_string())?;

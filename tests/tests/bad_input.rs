@@ -292,11 +292,11 @@ fn each_bad_header_has_its_own_error_and_leaves_no_trace() {
 fn clocks_may_say_anything() {
     let history = open_memory();
     let alice = Author::user("alice");
-    let mut last = history.at(At::Head).unwrap().log_time();
+    let mut last = history.at(At::Head).unwrap().log_time().unwrap();
     for millis in [0, -1, i64::MIN, i64::MIN + 1, 1, i64::MAX - 1, i64::MAX, 5, i64::MIN] {
         let time = Timestamp { millis, zone_minutes: -720 };
         history.change(&alice, "").set("pump", "rate", millis).host_time(time).append().unwrap();
-        let now = history.at(At::Head).unwrap().log_time();
+        let now = history.at(At::Head).unwrap().log_time().unwrap();
         assert!(now >= last && now >= millis, "{millis}: from {last} to {now}");
         last = now;
     }
@@ -351,7 +351,7 @@ fn questions_about_what_is_not_there_say_what_is() {
     let history = open_memory();
     let other = open_memory();
     let check = |what: &str, at: At, expected: &str| {
-        let error = history.at(at.clone()).map(|view| view.version()).expect_err(what);
+        let error = history.at(at.clone()).map(|view| view.version().unwrap()).expect_err(what);
         assert_eq!(kind_of(&error), expected, "{what}: {error}");
         assert_eq!(error.advice(), Advice::FixTheQuestion, "{what}");
         let error = history.find(at).expect_err(what);

@@ -67,7 +67,7 @@ fn versions(history: &History) -> String {
     for seq in oldest..=history.version().seq().0 {
         let view = history.at(seq).unwrap();
         let flow = view.to_flow().unwrap();
-        writeln!(text, "{seq} {} {} {}", view.version(), flow.state_hash(), flow.len()).unwrap();
+        writeln!(text, "{seq} {} {} {}", view.version().unwrap(), flow.state_hash(), flow.len()).unwrap();
     }
     for (label, seq) in history.labels().unwrap() {
         writeln!(text, "label {label} {seq}").unwrap();
@@ -116,7 +116,7 @@ fn sealed_segments_a_base_and_a_checkpoint_that_were_written_once_open_for_ever(
     let history = History::options().open_storage(Arc::new(storage.clone())).unwrap();
     let before = history.version();
     history.change(&Author::user("later"), "").set("pump-2", "rate", "later").append().unwrap();
-    assert_eq!(history.at(before).unwrap().version(), before);
+    assert_eq!(history.at(before).unwrap().version().unwrap(), before);
     history.close().unwrap();
     History::options().open_storage_read_only(Arc::new(storage)).unwrap().verify().unwrap();
 }

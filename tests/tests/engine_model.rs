@@ -147,7 +147,12 @@ impl Session {
         let live = self.history().at(At::Head).unwrap();
         assert_eq!(slots_of(&live.to_flow().unwrap()), slots_of(self.model.flow()), "seed {}", self.seed);
         let read = self.reader.as_ref().unwrap().at(At::Head).unwrap();
-        assert_eq!(read.version(), live.version(), "seed {}: a reader is behind", self.seed);
+        assert_eq!(
+            read.version().unwrap(),
+            live.version().unwrap(),
+            "seed {}: a reader is behind",
+            self.seed
+        );
         assert_eq!(slots_of(&read.to_flow().unwrap()), slots_of(self.model.flow()), "seed {}", self.seed);
     }
 
@@ -375,7 +380,7 @@ impl Session {
             assert_eq!(slots_of(&view.to_flow().unwrap()), slots_of(flow), "{what}, version {seq}");
             assert_eq!(view.state_hash().unwrap(), flow.state_hash(), "{what}, version {seq}");
             let id = history.find(seq).unwrap();
-            assert_eq!(view.version(), id, "{what}");
+            assert_eq!(view.version().unwrap(), id, "{what}");
             assert_eq!(history.resolve(id).unwrap(), Seq(seq), "{what}");
             if let Some(line) =
                 seq.checked_sub(1).and_then(|at| self.model.lines.get(usize::try_from(at).unwrap()))
@@ -394,7 +399,7 @@ impl Session {
             Err(Error::UnknownVersion { asked, head }) => {
                 assert_eq!((asked.0, head.0), (beyond, beyond - 1), "{what}");
             }
-            other => panic!("{what}: {:?} beyond the head", other.map(|view| view.version())),
+            other => panic!("{what}: {:?} beyond the head", other.map(|view| view.version().unwrap())),
         }
         let verified = history.verify().unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!(verified.entries, self.model.seq(), "{what}");

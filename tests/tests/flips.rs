@@ -48,7 +48,7 @@ fn made(seed: u64, checkpoints: bool) -> Truth {
     history.mark(&alice, Mark::Deploy).unwrap();
     history.change(&alice, "").remove("pump").append().unwrap();
     let versions = (0..=history.version().seq().0)
-        .map(|seq| history.at(seq).map(|view| (view.version(), view.to_flow().unwrap())).unwrap())
+        .map(|seq| history.at(seq).map(|view| (view.version().unwrap(), view.to_flow().unwrap())).unwrap())
         .collect();
     history.close().unwrap();
     Truth { files: storage.files(), versions }
@@ -79,7 +79,7 @@ fn look(files: &Files, truth: &Truth, names: &[&str]) -> Result<Found, String> {
         let verified = history.verify()?;
         for (seq, (id, flow)) in truth.versions.iter().enumerate() {
             let view = history.at(seq as u64)?;
-            if view.to_flow()? != *flow || view.version() != *id {
+            if view.to_flow()? != *flow || view.version()? != *id {
                 return Ok(Err(format!("version {seq} is another")));
             }
         }
@@ -362,7 +362,7 @@ fn made_and_not_closed() -> (Truth, String, usize) {
     let last = files.keys().rfind(|name| name.starts_with("segment-")).unwrap().clone();
     let place = files[&last].iter().zip(&before[&last]).position(|(new, old)| new != old).unwrap();
     let versions = (0..=history.version().seq().0)
-        .map(|seq| history.at(seq).map(|view| (view.version(), view.to_flow().unwrap())).unwrap())
+        .map(|seq| history.at(seq).map(|view| (view.version().unwrap(), view.to_flow().unwrap())).unwrap())
         .collect();
     (Truth { files, versions }, last, place)
 }

@@ -44,7 +44,7 @@ fn hashes(history: &History, from: u64) -> BTreeMap<u64, (flow_history::FlowVers
     (from..=head)
         .map(|seq| {
             let view = history.at(seq).unwrap();
-            (seq, (view.version(), view.state_hash().unwrap()))
+            (seq, (view.version().unwrap(), view.state_hash().unwrap()))
         })
         .collect()
 }
@@ -63,7 +63,7 @@ fn check_kept(
             );
         } else {
             let view = history.at(*seq).unwrap();
-            assert_eq!((view.version(), view.state_hash().unwrap()), (*id, *hash), "version {seq}");
+            assert_eq!((view.version().unwrap(), view.state_hash().unwrap()), (*id, *hash), "version {seq}");
             assert_eq!(history.resolve(*id).unwrap(), Seq(*seq));
             let flow = view.to_flow().unwrap();
             for number in 0..20 {
@@ -124,6 +124,67 @@ fn what_is_kept_is_what_it_was_and_what_is_gone_says_so() {
     assert_eq!(bases, 1, "the older base went");
 }
 
+/// A view reads what it is asked for when it is asked for it, its name too: by then what it is of may be gone.
+#[test]
+fn a_view_from_before_the_pruning_tells_what_was_or_that_it_is_gone() {
+    for is_forgotten in [true, false] {
+        views_before_and_after_pruning(is_forgotten);
+    }
+}
+
+fn views_before_and_after_pruning(is_forgotten: bool) {
+    let (storage, history) = story();
+    history.flush().unwrap();
+    let reader = Options::new().open_storage_read_only(Arc::new(storage.clone())).unwrap();
+    let flows: Vec<_> = (0..=150_u64).map(|seq| history.at(seq).unwrap().to_flow().unwrap()).collect();
+    let ids: Vec<_> = (0..=150_u64).map(|seq| history.find(seq).unwrap()).collect();
+    flow_history::forget_cached();
+    let views: Vec<_> = [&history, &reader]
+        .into_iter()
+        .flat_map(|handle| (1..150_u64).map(move |seq| handle.at(seq).unwrap()))
+        .collect();
+    history.prune(&Author::operator("olga"), 100, &LiveStamps::GiveUp).unwrap();
+    if is_forgotten {
+        flow_history::forget_cached();
+    }
+    // The reader looks around, and so knows the log as it is now.
+    reader.at(149).unwrap().component("pump-1").unwrap();
+    reader.entries().component("pump-1").for_each(|entry| drop(entry.unwrap()));
+    let (mut told, mut gone) = (0, 0);
+    let mut check = |view: &flow_history::View| {
+        let at = usize::try_from(view.seq().0).unwrap();
+        match view.component("pump-1") {
+            Ok(component) => assert_eq!(component.as_ref(), flows[at].component("pump-1"), "version {at}"),
+            Err(error) => assert!(matches!(error, Error::Pruned { .. }), "version {at}: {error}"),
+        }
+        match view.version() {
+            Ok(id) => assert_eq!(id, ids[at]),
+            Err(error) => assert!(matches!(error, Error::Pruned { .. }), "version {at}: {error}"),
+        }
+        match view.to_flow() {
+            Ok(flow) => {
+                assert_eq!(flow, flows[at], "version {at}");
+                told += 1;
+            }
+            Err(error) => {
+                assert!(matches!(error, Error::Pruned { .. }), "version {at}: {error}");
+                gone += 1;
+            }
+        }
+    };
+    views.iter().for_each(&mut check);
+    for handle in [&history, &reader] {
+        for seq in 1..150_u64 {
+            // Asked for once more, by a number that was asked for before.
+            match handle.at(seq) {
+                Ok(view) => check(&view),
+                Err(error) => assert!(matches!(error, Error::Pruned { .. }), "version {seq}: {error}"),
+            }
+        }
+    }
+    assert!(told > 100 && gone > 50, "{told} told, {gone} gone");
+}
+
 #[test]
 fn what_was_removed_before_and_brought_back_after_is_the_same_component() {
     let storage = MemoryStorage::new();
@@ -162,7 +223,7 @@ fn what_was_removed_before_and_brought_back_after_is_the_same_component() {
         let flow = view.to_flow().unwrap();
         assert_eq!(history.at(seq).unwrap().component("x").unwrap().as_ref(), flow.component("x"), "{seq}");
         if let Some((id, hash)) = truth.get(&seq) {
-            assert_eq!((view.version(), view.state_hash().unwrap()), (*id, *hash), "version {seq}");
+            assert_eq!((view.version().unwrap(), view.state_hash().unwrap()), (*id, *hash), "version {seq}");
         }
     }
     assert_eq!(history.entries().component("x").count(), 2, "the undo, and the change after it");
@@ -331,7 +392,11 @@ fn a_power_cut_in_the_middle_of_pruning_leaves_all_of_it_or_what_was_to_be_kept(
             );
             for (seq, (id, hash)) in truth.iter().filter(|(seq, _)| Seq(**seq) >= begins).step_by(10) {
                 let view = history.at(*seq).unwrap();
-                assert_eq!((view.version(), view.state_hash().unwrap()), (*id, *hash), "version {seq}");
+                assert_eq!(
+                    (view.version().unwrap(), view.state_hash().unwrap()),
+                    (*id, *hash),
+                    "version {seq}"
+                );
             }
             history.change(&alice(), "").add(Component::new("after", "processor")).append().unwrap();
             history.close().unwrap();

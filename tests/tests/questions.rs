@@ -225,8 +225,11 @@ fn a_component_is_what_the_whole_flow_holds() {
                     let view = history.at(seq).unwrap();
                     assert_eq!(view.seq(), Seq(seq));
                     if let Some(entry) = seq.checked_sub(1).map(|before| &truth.entries[before as usize]) {
-                        assert_eq!((view.version(), view.log_time()), (entry.id, entry.header.log_time));
-                        assert_eq!(history.at(entry.id).unwrap().version(), entry.id);
+                        assert_eq!(
+                            (view.version().unwrap(), view.log_time().unwrap()),
+                            (entry.id, entry.header.log_time)
+                        );
+                        assert_eq!(history.at(entry.id).unwrap().version().unwrap(), entry.id);
                     }
                     for id in &truth.ids {
                         let found = view.component(id).unwrap();

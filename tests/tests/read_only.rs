@@ -156,7 +156,11 @@ fn a_reader_sees_what_a_writer_in_another_thread_does() {
         looking.join().unwrap()
     });
     assert!(looks > 2, "{looks}");
-    assert_eq!(reader.at(At::Head).unwrap().version(), writer.version(), "what was acknowledged is seen");
+    assert_eq!(
+        reader.at(At::Head).unwrap().version().unwrap(),
+        writer.version(),
+        "what was acknowledged is seen"
+    );
     ask_everything(&reader);
 }
 
@@ -218,17 +222,25 @@ fn a_reader_sees_what_a_writer_in_another_process_acknowledged_and_a_kill_loses_
         for _ in 0..10 + round {
             last = told(&mut lines, "acknowledged ").unwrap();
             let id = last.parse().unwrap();
-            assert_eq!(reader.at(At::Id(id)).unwrap().version(), id, "an acknowledged version is not seen");
+            assert_eq!(
+                reader.at(At::Id(id)).unwrap().version().unwrap(),
+                id,
+                "an acknowledged version is not seen"
+            );
         }
         child.kill().unwrap();
         child.wait().unwrap();
         last = std::iter::from_fn(|| told(&mut lines, "acknowledged ")).last().unwrap_or(last);
         let id = last.parse().unwrap();
-        assert_eq!(reader.at(At::Id(id)).unwrap().version(), id, "a kill lost an acknowledged version");
+        assert_eq!(
+            reader.at(At::Id(id)).unwrap().version().unwrap(),
+            id,
+            "a kill lost an acknowledged version"
+        );
         reader.verify().unwrap();
         let history = History::open(&path).unwrap();
         assert!(history.version().seq() >= flow_history::FlowVersionId::seq(&id));
-        assert_eq!(history.at(id).unwrap().version(), id, "after the kill, writing");
+        assert_eq!(history.at(id).unwrap().version().unwrap(), id, "after the kill, writing");
         history.change(&Author::user("alice"), "").set("pump", "rate", 1).append().unwrap();
         history.close().unwrap();
     }

@@ -52,7 +52,7 @@ fn made(seed: u64, checkpoints: bool) -> Made {
     history.label(&alice(), "early", 3).unwrap();
     history.running(&alice(), 2).unwrap();
     let versions = (0..=history.version().seq().0)
-        .map(|seq| history.at(seq).map(|view| (view.version(), view.to_flow().unwrap())).unwrap())
+        .map(|seq| history.at(seq).map(|view| (view.version().unwrap(), view.to_flow().unwrap())).unwrap())
         .collect();
     history.close().unwrap();
     Made { files: storage.files(), versions }
@@ -119,11 +119,15 @@ impl Made {
                 );
                 continue;
             }
-            let by_id = again.at(At::Id(*id)).and_then(|view| Ok((view.version(), view.to_flow()?)));
+            let by_id = again.at(At::Id(*id)).and_then(|view| Ok((view.version().unwrap(), view.to_flow()?)));
             match by_id {
                 Ok(found) => {
                     assert_eq!((found.0, &found.1), (*id, flow), "{what}: version {seq}");
-                    assert_eq!(again.at(seq).unwrap().version(), *id, "{what}: version {seq} by number");
+                    assert_eq!(
+                        again.at(seq).unwrap().version().unwrap(),
+                        *id,
+                        "{what}: version {seq} by number"
+                    );
                     assert_eq!(again.resolve(*id).unwrap(), Seq(seq));
                 }
                 Err(Error::Damaged { .. } | Error::Pruned { .. } | Error::Foreign { .. }) => {
@@ -200,7 +204,7 @@ fn in_directories_it_goes_on_beside_the_damaged_one() {
     let before = crate::bad_input::listing(&old);
 
     let successor = History::succeed(&new, &old).unwrap();
-    assert_eq!(successor.at(added).unwrap().version(), added);
+    assert_eq!(successor.at(added).unwrap().version().unwrap(), added);
     assert!(matches!(successor.resolve(set), Err(Error::Foreign { .. })));
     assert!(matches!(
         successor.undo(Scope::Flow, &alice()),
@@ -211,11 +215,15 @@ fn in_directories_it_goes_on_beside_the_damaged_one() {
     assert_eq!(crate::bad_input::listing(&old), before, "the damaged directory was touched");
     assert!(matches!(History::succeed(&new, &old), Err(Error::NotEmpty { .. })));
     let reader = History::open_read_only(&new).unwrap();
-    assert_eq!(reader.at(added).unwrap().version(), added, "the place of the predecessor is in the log");
+    assert_eq!(
+        reader.at(added).unwrap().version().unwrap(),
+        added,
+        "the place of the predecessor is in the log"
+    );
     // Where the predecessor is gone, the error says where it was looked for.
     std::fs::rename(&old, dir.path().join("elsewhere")).unwrap();
     let reader = History::open_read_only(&new).unwrap();
-    match reader.at(0).map(|view| view.version()) {
+    match reader.at(0).map(|view| view.version().unwrap()) {
         Err(Error::NotAHistory { dir, .. }) => assert_eq!(dir, old),
         Err(Error::Io { path, .. }) => assert_eq!(path, old),
         other => panic!("{other:?}"),
@@ -257,8 +265,8 @@ fn a_successor_of_a_successor_leads_back_to_the_first() {
     let in_second = second.change(&alice(), "").set("pump", "rate", 1).append().unwrap();
     second.close().unwrap();
     let third = History::succeed(path("c"), path("b")).unwrap();
-    assert_eq!(third.at(first).unwrap().version(), first);
-    assert_eq!(third.at(in_second).unwrap().version(), in_second);
+    assert_eq!(third.at(first).unwrap().version().unwrap(), first);
+    assert_eq!(third.at(in_second).unwrap().version().unwrap(), in_second);
     assert_eq!(third.resolve(first).unwrap(), first.seq());
 }
 

@@ -66,8 +66,8 @@ impl At {
             out.json_line(&FlowLine {
                 r#type: "flow",
                 version: view.seq().0,
-                id: view.version().to_string(),
-                log_time: moment::rfc3339(view.log_time()),
+                id: view.version()?.to_string(),
+                log_time: moment::rfc3339(view.log_time()?),
                 components: flow.len(),
                 state_hash: view.state_hash()?.to_string(),
                 document: &document,

@@ -100,7 +100,7 @@ pub(crate) fn component(component: &Arc<Component>, view: &View, out: &mut Outpu
         return out.json_line(&StateLine {
             r#type: "state",
             version: view.seq().0,
-            version_id: view.version().to_string(),
+            version_id: view.version()?.to_string(),
             component: JsonComponent::of(&shown),
         });
     }
