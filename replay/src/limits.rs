@@ -35,6 +35,8 @@ pub const BLOCK_OF_FEW_TIMES: usize = 4;
 pub const BLOCK_INFLATED_MAX: usize = 16 << 20;
 /// A block keeps the chain behind every so many entries.
 pub const CHAIN_EVERY: usize = 128;
+/// Footer and pages of the ids of a sealed segment are compressed where its blocks take less than this.
+pub const COMPRESSED_INDEX_MAX: usize = 256 << 10;
 /// The level of zstd in sealed segments.
 pub const SEAL_LEVEL: i32 = 3;
 /// The same of blocks of few entries, and large ones.

@@ -12,9 +12,9 @@ use super::indexes::{NewPage, hash_bits, id_pages, slot_pages};
 use super::integer::{Broken, Reader};
 use crate::log::EntryRanges;
 use crate::{
-    BLOCK_BYTES, BLOCK_ENTRIES_FEW, BLOCK_INFLATED_MAX, BLOCK_OF_FEW_TIMES, CHAIN_EVERY, Chain,
-    FRAME_ENTRIES_MAX, Log, LogError, MemorySource, SEAL_LEVEL, SEAL_LEVEL_OF_FEW, SEGMENT_HEADER_BYTES,
-    SegmentHeader, SegmentIndex, Seq, Tail, What,
+    BLOCK_BYTES, BLOCK_ENTRIES_FEW, BLOCK_INFLATED_MAX, BLOCK_OF_FEW_TIMES, CHAIN_EVERY,
+    COMPRESSED_INDEX_MAX, Chain, FRAME_ENTRIES_MAX, Log, LogError, MemorySource, SEAL_LEVEL,
+    SEAL_LEVEL_OF_FEW, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentIndex, Seq, Tail, What,
 };
 
 /// How blocks are made.
@@ -262,12 +262,18 @@ impl Sealer {
     /// The bytes of the file.
     fn finish(mut self) -> Vec<u8> {
         self.end_block();
+        let blocks_bytes = self.out.len();
         let pages = slot_pages(&self.facts.slots, &mut self.deflate);
         self.footer.slot_pages = self.put_pages(pages);
         let bits = hash_bits(self.facts.ids.len());
         self.footer.hash_bits = bits;
         let ids = self.facts.ids.iter().map(|hash| hash.checked_shr(u64::BITS - bits).unwrap_or_default());
-        let pages = id_pages(ids.zip(0..).collect(), &mut self.deflate);
+        // Whoever asks what became of a component looks for its id in every segment. Of a large one that is read as it is, which
+        // takes a 300th more.
+        let mut plain = Deflate::new(None);
+        let is_small = blocks_bytes < COMPRESSED_INDEX_MAX;
+        let deflate = if is_small { &mut self.deflate } else { &mut plain };
+        let pages = id_pages(ids.zip(0..).collect(), deflate);
         self.footer.id_pages = self.put_pages(pages);
         self.footer.vocabulary =
             crate::canonical::vocabulary_to_bytes(&self.facts.names, &self.facts.authors).unwrap_or_default();
@@ -287,7 +293,8 @@ impl Sealer {
             footer_sum: 0,
             segment: self.header.clone(),
         };
-        let footer = self.footer.encode(&header, &mut self.deflate);
+        let deflate = if is_small { &mut self.deflate } else { &mut plain };
+        let footer = self.footer.encode(&header, deflate);
         let part = self.put(&footer);
         (header.footer_bytes, header.footer_sum) = (part.bytes, part.sum);
         header.file_bytes = self.out.len() as u64;
