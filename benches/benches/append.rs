@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use flow_history::{Author, Component, Durability, History, Options, Tuning};
+use flow_history_benches::plain::{PlainFlow, changes_of};
 use flow_history_benches::{
     Floor, Place, Row, STREAM_BEGINS, Settings, Step, Table, Uniform, bytes_in, median, percentile,
 };
@@ -380,18 +381,27 @@ fn switch_p99(place: &Place, settings: &Settings, table: &mut Table) {
 fn flow_growth(place: &Place, settings: &Settings, table: &mut Table) {
     let (rounds, count) = if settings.quick { (3, 50_000) } else { (5, 200_000) };
     let mut ratios = Vec::new();
+    // Nanoseconds for each change: ours, then a plain map, each at 1,000 and at 100,000 components.
+    let mut nanos: [Vec<f64>; 4] = Default::default();
     for _ in 0..rounds {
-        let rate = |components: usize| {
+        let ours = |components: usize| {
             let (path, history) = buffered_history(place);
             let mut stream = Uniform::new(components, u64::MAX);
             let rate = append_stream(&history, &mut stream, components / 1_000, count);
             history.close().unwrap();
             std::fs::remove_dir_all(path).unwrap();
-            rate
+            1e9 / rate
         };
-        let (small, large) = (rate(1_000), rate(100_000));
-        ratios.push(small / large);
+        let round = [ours(1_000), ours(100_000), in_plain_map(1_000, count), in_plain_map(100_000, count)];
+        ratios.push(round[1] / round[0]);
+        nanos.iter_mut().zip(round).for_each(|(all, of_round)| all.push(of_round));
     }
+    let [small, large, plain_small, plain_large] = nanos.map(|all| median(&all));
+    let beside = format!(
+        "buffered appends at 100,000 components; {small:.0} and {large:.0} ns, a plain hash map of the same components {plain_small:.0} \
+         and {plain_large:.0}: what that alone takes more would make {:.2} x of ours",
+        (small + plain_large - plain_small) / small
+    );
     table
         .add(Row {
             name: "flow_growth",
@@ -400,9 +410,28 @@ fn flow_growth(place: &Place, settings: &Settings, table: &mut Table) {
             target: 1.2,
             more_is_better: false,
             reduced: settings.quick,
-            beside: "buffered appends at 100,000 components".to_owned(),
+            beside,
         })
         .unwrap();
+}
+
+/// Nanoseconds to apply a change of the same stream to components in a hash map, by name, with their fields in a row: no
+/// structure that is changed in place has fewer places of memory to go to.
+fn in_plain_map(components: usize, count: usize) -> f64 {
+    let mut flow = PlainFlow::new();
+    let mut stream = changes_of(Uniform::new(components, u64::MAX));
+    stream.by_ref().take(components / 1_000).for_each(|change| change.plain.apply(&mut flow));
+    let (mut elapsed, mut left) = (Duration::ZERO, count);
+    while left > 0 {
+        let slice: Vec<_> = stream.by_ref().take(left.min(2_000)).collect();
+        left -= slice.len();
+        let started = Instant::now();
+        slice.iter().for_each(|change| change.plain.apply(&mut flow));
+        elapsed += started.elapsed();
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a count of changes")]
+    let nanos = elapsed.as_secs_f64() * 1e9 / count as f64;
+    nanos
 }
 
 fn append_growth(place: &Place, settings: &Settings, table: &mut Table) {

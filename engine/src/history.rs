@@ -547,7 +547,7 @@ impl History {
             At::Number(seq) if *seq < self.last_head().id.seq() => self.last_head(),
             _ => self.fresh_head()?,
         };
-        let by_name = matches!(at, At::Id(_));
+        let mut named = None;
         let asked = match at {
             At::Head => head.id.seq(),
             At::Number(seq) if seq <= head.id.seq() => {
@@ -555,7 +555,7 @@ impl History {
                 seq
             }
             At::Id(id) if id == head.id => id.seq(),
-            other => self.find_kept(other)?.seq(),
+            other => named.insert(self.find_kept(other)?).seq(),
         };
         if asked == head.id.seq() {
             // Whoever appends meanwhile may have moved it on; then it is read like any other.
@@ -573,21 +573,21 @@ impl History {
         if let Some(state) = files.state_at_hand(asked) {
             return Ok(View::whole(state.version(), state.log_time, state.flow.clone()));
         }
-        match self.past(asked)? {
-            Some(past) => {
-                past.keep();
-                if by_name {
-                    // Its block was read to compare the name. Should it not be told now, it is asked again by whoever wants it.
-                    let _ = past.place();
-                }
-                Ok(View::past(past, files))
-            }
-            // Pruned meanwhile, or cut: the longer way says which.
-            None => {
-                files.forget_all();
-                let state = files.read(|log| files.state_at(log, asked))?;
-                Ok(View::whole(state.version(), state.log_time, state.flow.clone()))
-            }
+        // What was found by its name is seen to be it; of a number whatever has it is the version.
+        let is_it = |past: &Past| {
+            let is_it = |id| past.place().is_ok_and(|(chain, _)| FlowVersionId::new(asked, &chain) == id);
+            named.is_none_or(is_it)
+        };
+        if let Some(past) = self.past(asked)?.filter(is_it) {
+            past.keep();
+            return Ok(View::past(past, files));
+        }
+        // Pruned meanwhile, cut, exchanged or damaged: the longer way says which.
+        files.forget_all();
+        let state = files.read(|log| files.state_at(log, asked))?;
+        match named.filter(|id| *id != state.version()) {
+            Some(id) => Err(Error::Foreign { id }),
+            None => Ok(View::whole(state.version(), state.log_time, state.flow.clone())),
         }
     }
 

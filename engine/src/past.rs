@@ -70,8 +70,12 @@ impl Past {
         }
         let missing = || LogError::damaged("", 0, Some(self.seq), What::Missing);
         let place = self.index.place(self.seq)?.ok_or_else(missing)?;
-        self.keep();
-        Ok(*self.place.get_or_init(|| place))
+        Ok(self.told(place))
+    }
+
+    /// Notes what the hash chain and the log time of the version are.
+    pub(crate) fn told(&self, place: (Chain, i64)) -> (Chain, i64) {
+        *self.place.get_or_init(|| place)
     }
 
     /// The component with this id, where there was one.

@@ -72,6 +72,7 @@ impl View {
                 Err(_) => {
                     files.forget_all();
                     let state = files.read(|log| files.state_at(log, self.seq))?;
+                    past.told((state.chain, state.log_time));
                     Ok((state.version(), state.log_time))
                 }
             },
@@ -123,7 +124,7 @@ impl View {
     /// the size of the flow.
     ///
     /// # Errors
-    /// [`Error::Damaged`] and [`Error::Io`], where it has to be read.
+    /// [`Error::Damaged`] and [`Error::Io`], where it has to be read; [`Error::Pruned`] where it was pruned before it was.
     pub fn component(&self, id: &str) -> Result<Option<Arc<Component>>, Error> {
         match &self.told_by {
             ToldBy::Files(past, files) if self.whole.get().is_none() => match past.component(id) {

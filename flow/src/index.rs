@@ -11,7 +11,7 @@ use crate::Slot;
 
 const BITS: u32 = 5;
 const WIDTH: usize = 1 << BITS;
-/// A leaf that grows beyond this becomes a branch: four cache lines at most are scanned.
+/// A leaf near the root that grows beyond this becomes a branch: four cache lines at most are scanned.
 const LEAF_MAX: usize = 32;
 /// Below so many branches the next one would no longer lie in a near cache, and leaves grow to 1 KiB instead.
 const HEIGHT_OF_LONG: u32 = 2;

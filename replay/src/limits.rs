@@ -42,7 +42,8 @@ pub const SEAL_LEVEL: i32 = 3;
 /// The same of blocks of few entries, and large ones.
 pub const SEAL_LEVEL_OF_FEW: i32 = 6;
 
-const _: () = assert!(BLOCK_BYTES <= BLOCK_INFLATED_MAX && BLOCK_INFLATED_MAX < ENTRY_BYTES_MAX);
+const _: () = assert!(BLOCK_OF_FEW_TIMES * BLOCK_BYTES <= BLOCK_INFLATED_MAX);
+const _: () = assert!(BLOCK_INFLATED_MAX < ENTRY_BYTES_MAX);
 const _: () = assert!(PAYLOAD_BYTES_MAX < u32::MAX as usize);
 const _: () = assert!((PAYLOAD_BYTES_MAX + 2 * SEGMENT_HEADER_BYTES) < SEGMENT_BYTES_MAX as usize);
 const _: () = assert!(HEADER_TEXT_BYTES_MAX * 8 < ENTRY_BYTES_MAX);

@@ -207,6 +207,9 @@ impl LogIndex {
     /// # Errors
     /// [`LogError`].
     pub fn place(&self, seq: Seq) -> Result<Option<(Chain, i64)>, LogError> {
+        if let Some(base) = self.base.as_ref().filter(|base| base.header.seq == seq) {
+            return Ok(Some((base.header.chain, base.header.log_time)));
+        }
         self.segment_of(seq).map_or(Ok(None), |segment| segment.place(seq))
     }
 

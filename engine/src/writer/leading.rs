@@ -34,6 +34,7 @@ impl Writer {
         if group.outcome().is_none() && !group.attend() {
             return group.wait().map_err(|failure| failure.to_error());
         }
+        let mut surely_here = true;
         loop {
             if let Some(outcome) = group.outcome() {
                 return outcome.map_err(|failure| failure.to_error());
@@ -47,7 +48,8 @@ impl Writer {
                 continue;
             }
             building.leading = true;
-            self.lead(building);
+            self.lead(building, surely_here);
+            surely_here = false;
             if std::mem::take(&mut self.building.lock().unattended) {
                 self.lead_in_background();
             }
@@ -86,7 +88,9 @@ impl Writer {
         });
     }
 
+    /// For whoever made sure that this is the process that opened the history.
     fn lead_until_empty(&self) {
+        let mut surely_here = true;
         loop {
             let mut building = self.building.lock();
             if building.leading {
@@ -97,13 +101,14 @@ impl Writer {
                 return;
             }
             building.leading = true;
-            self.lead(building);
+            self.lead(building, surely_here);
+            surely_here = false;
         }
     }
 
-    /// Takes one group to the disk. The caller has set `leading`, and made sure that this is the process that opened the
-    /// history.
-    fn lead(&self, mut building: MutexGuard<'_, Building>) {
+    /// Takes one group to the disk. The caller has set `leading`, and says whether this is surely the process that opened the
+    /// history: whoever led a group may have called the host, which may have forked.
+    fn lead(&self, mut building: MutexGuard<'_, Building>, surely_here: bool) {
         // The callers of the last group are on their way back with their next entries; a group that waits for them for a
         // moment holds twice as many. Whoever was alone has nobody to wait for.
         if building.full.is_empty() && building.expected > 1 && !self.tuning.rejoin_wait.is_zero() {
@@ -128,7 +133,8 @@ impl Writer {
         building.led = Some(Arc::clone(&taken.group));
         drop(building);
 
-        if let Err(failure) = self.check_lock() {
+        let checked = if surely_here { Ok(()) } else { self.check_process() };
+        if let Err(failure) = checked.and_then(|()| self.check_lock()) {
             self.fail(taken, failure);
             return;
         }
