@@ -1,7 +1,9 @@
 //! Any version at once: `cargo bench -p flow-history-benches --bench time_travel -- [--json FILE] [--quick] [ROW...]`.
 //!
-//! Every row reads one directory of a stream, written once with the defaults and closed. "From the OS cache" means that the
-//! files were read before and that this process keeps nothing of them; "cold" that the system was told to drop them too.
+//! Every row reads one directory of a stream, written once with the defaults and closed, by another process as in `compare`:
+//! one that appended a million changes has its memory in pieces, and takes half as long again to put a flow together. "From
+//! the OS cache" means that the files were read before and that this process keeps nothing of them; "cold" that the system was
+//! told to drop them too.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -23,6 +25,7 @@ use flow_history_replay::{Folded, Log, Loose, Replay};
 
 fn main() {
     write_and_die();
+    write_and_close();
     let settings = Settings::from_arguments(std::env::args());
     let mut bench = Bench {
         table: Table::new("time_travel", &settings).unwrap(),
@@ -171,7 +174,7 @@ impl Bench {
             return written.clone();
         }
         let started = Instant::now();
-        let written = write_stream(&self.place.fresh(), stream, Tuning::default());
+        let written = write_in_a_process(&self.place.fresh(), stream);
         eprintln!("{stream:?}: {} entries in {:.1} s", written.changes, started.elapsed().as_secs_f64());
         self.written.insert(stream, written.clone());
         written
@@ -563,6 +566,36 @@ fn some_component(history: &History, seq: Seq, random: &mut Random) -> String {
     let at = random.index(flow.len());
     let (_, component) = flow.iter().nth(at).unwrap();
     component.id.to_string()
+}
+
+const TO_WRITE: &str = "FLOW_HISTORY_BENCH_WRITTEN";
+
+/// Has a child of this program write a stream, with the defaults.
+fn write_in_a_process(path: &Path, stream: Stream) -> Written {
+    let told = match stream {
+        Stream::Uniform { components, changes } => format!("{components} {changes}"),
+        Stream::Editing { changes } => format!("0 {changes}"),
+    };
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .env(TO_WRITE, format!("{} {told}", path.display()))
+        .status();
+    assert!(status.unwrap().success(), "the stream was not written");
+    let changes = History::open_read_only(path).unwrap().version().seq().0;
+    Written { path: path.to_owned(), changes }
+}
+
+/// That child.
+fn write_and_close() {
+    let Ok(told) = std::env::var(TO_WRITE) else { return };
+    let mut told = told.split(' ');
+    let path = Path::new(told.next().unwrap());
+    let [components, changes]: [u64; 2] = std::array::from_fn(|_| told.next().unwrap().parse().unwrap());
+    let stream = match usize::try_from(components).unwrap() {
+        0 => Stream::Editing { changes },
+        components => Stream::Uniform { components, changes },
+    };
+    write_stream(path, stream, Tuning::default());
+    std::process::exit(0);
 }
 
 /// A child of this program: writes a stream, then is killed where it stands.

@@ -20,7 +20,7 @@ use shuttle::sync::atomic::{AtomicBool, Ordering};
 use shuttle::{Config, FailurePersistence, Runner, thread};
 
 use crate::sync::process_id;
-use crate::sync::scheduled::in_a_child;
+use crate::sync::scheduled::{fork, in_a_child};
 use crate::{
     Author, Clock, Component, Durability, Error, FlowVersionId, History, Lock, LockError, MemoryStorage,
     Proposal, Scope, Storage, Timestamp, Tuning,
@@ -231,7 +231,12 @@ impl Clock for Ticking {
 }
 
 fn open(disk: &Arc<Disk>, durability: Durability) -> History {
+    open_with(disk, durability, true)
+}
+
+fn open_with(disk: &Arc<Disk>, durability: Durability, background: bool) -> History {
     let mut tuning = Tuning::hostile();
+    tuning.background = background;
     tuning.derive_from_bytes = u64::MAX;
     tuning.vouch_after = Duration::from_secs(1);
     History::options()
@@ -517,4 +522,37 @@ fn in_a_child_of_the_process_every_way_to_write_is_refused() {
         assert!(!disk.written_by_child.load(Ordering::SeqCst), "a child wrote");
         check_files(&disk, 4, 4);
     });
+}
+
+/// Whoever leads a group calls the host when it is durable, and the host may fork there. The child goes on where its parent
+/// was: about to lead what gathered meanwhile. Without the background, for its threads are not the child's.
+#[test]
+fn a_child_that_was_forked_in_a_callback_leads_nothing() {
+    let led_on = Arc::new(AtomicUsize::new(0));
+    let refused = Arc::clone(&led_on);
+    try_schedules("a fork in a callback", move || {
+        let disk = Arc::new(Disk::new());
+        let history = open_with(&disk, Durability::Immediate, false);
+        let submit =
+            |history: &History, name| history.change(&Author::user("alice"), "").add(part(name)).submit();
+        let leading = thread::spawn({
+            let history = history.clone();
+            move || drop(submit(&history, "first"))
+        });
+        // What is handed over while the first is led is led by the same thread, and so is what comes after that.
+        if let Ok(ticket) = submit(&history, "second") {
+            ticket.on_durable(|_| fork());
+        }
+        let third = submit(&history, "third");
+        leading.join().unwrap();
+        if let Ok(ticket) = third
+            && matches!(ticket.try_result(), Some(Err(Error::Forked { .. })))
+            && process_id() == std::process::id()
+        {
+            refused.fetch_add(1, Ordering::SeqCst);
+        }
+        let _ = history.close();
+        assert!(!disk.written_by_child.load(Ordering::SeqCst), "a child wrote");
+    });
+    assert!(led_on.load(Ordering::SeqCst) > 0, "in no schedule was a child about to lead");
 }

@@ -223,6 +223,11 @@ impl Origin {
     }
 }
 
+/// From here on this thread is one of a child of the process.
+pub(crate) fn fork() {
+    IN_A_CHILD.with(|is_in| is_in.set(true));
+}
+
 /// Does something as if in a child of the process.
 pub(crate) fn in_a_child(act: impl FnOnce()) {
     IN_A_CHILD.with(|is_in| is_in.set(true));
