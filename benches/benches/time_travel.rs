@@ -1,9 +1,8 @@
 //! Any version at once: `cargo bench -p flow-history-benches --bench time_travel -- [--json FILE] [--quick] [ROW...]`.
 //!
-//! Every row reads one directory of a stream, written once with the defaults and closed, by another process as in `compare`:
-//! one that appended a million changes has its memory in pieces, and takes half as long again to put a flow together. "From
-//! the OS cache" means that the files were read before and that this process keeps nothing of them; "cold" that the system was
-//! told to drop them too.
+//! Every row reads one directory of a stream, written once with the defaults and closed by another process, as in `compare`.
+//! "From the OS cache" means that the files were read before and that this process keeps nothing of them; "cold" that the
+//! system was told to drop them too.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stderr,
