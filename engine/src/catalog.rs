@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use flow_history_flow::mistake;
 use flow_history_replay::{FileName, Log, Seq, State, read_up_to};
+use parking_lot::Mutex;
 use redb::{Database, ReadableDatabase, StorageBackend, TableDefinition};
 
 use crate::storage::Storage;
@@ -24,6 +25,8 @@ const ABOUT: TableDefinition<&str, u64> = TableDefinition::new("about");
 
 /// Pages that redb may keep in memory.
 const CACHE_BYTES: usize = 256 << 10;
+/// A larger file is not looked at: nothing depends on it.
+const LOOK_BYTES_MAX: u64 = 64 << 20;
 
 /// redb over the same storage as everything else, so that the same faults can be tried on it.
 #[derive(Clone)]
@@ -60,6 +63,63 @@ impl StorageBackend for Backend {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         crate::storage::write_all(&*self.storage, &self.file, offset, data)
+    }
+}
+
+/// A copy of the file in memory. redb writes to what it opens, and syncs it several times, if only to note that it is open;
+/// whoever looks at a catalog changes nothing.
+#[derive(Debug)]
+struct Copied {
+    bytes: Mutex<Vec<u8>>,
+    /// The most bytes that it may become, whatever the file says of itself.
+    most: usize,
+}
+
+impl Copied {
+    fn of(storage: &dyn Storage, file: &str) -> io::Result<Self> {
+        let length = storage.len(file)?;
+        let too_long = || io::Error::from(io::ErrorKind::FileTooLarge);
+        let length =
+            usize::try_from(length).ok().filter(|_| length <= LOOK_BYTES_MAX).ok_or_else(too_long)?;
+        let mut bytes = vec![0; length];
+        let count = read_up_to(storage, file, 0, &mut bytes)?;
+        bytes.truncate(count);
+        Ok(Self { bytes: Mutex::new(bytes), most: 2 * length })
+    }
+
+    /// Where so many bytes from an offset lie.
+    fn range(offset: u64, count: usize) -> io::Result<std::ops::Range<usize>> {
+        let begin = usize::try_from(offset).map_err(|_| io::ErrorKind::UnexpectedEof)?;
+        Ok(begin..begin.checked_add(count).ok_or(io::ErrorKind::UnexpectedEof)?)
+    }
+}
+
+impl StorageBackend for Copied {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.bytes.lock().len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let bytes = self.bytes.lock();
+        out.copy_from_slice(bytes.get(Self::range(offset, out.len())?).ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        let length = usize::try_from(length).ok().filter(|length| *length <= self.most);
+        self.bytes.lock().resize(length.ok_or(io::ErrorKind::FileTooLarge)?, 0);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut bytes = self.bytes.lock();
+        let place = bytes.get_mut(Self::range(offset, data.len())?);
+        place.ok_or(io::ErrorKind::UnexpectedEof)?.copy_from_slice(data);
+        Ok(())
     }
 }
 
@@ -135,14 +195,9 @@ pub(crate) enum Watermark {
     At(Seq),
 }
 
-/// Reads the watermark of the catalog, with redb's check of the whole file.
-pub(crate) fn watermark(storage: &Arc<dyn Storage>, history: [u8; 16]) -> Watermark {
-    let file = FileName::Catalog.to_string();
-    // redb creates what is not there.
-    if storage.len(&file).is_err() {
-        return Watermark::Unknown;
-    }
-    let backend = Backend { storage: Arc::clone(storage), file };
+/// Reads the watermark of the catalog, with redb's check of the whole file, of which this makes a copy.
+pub(crate) fn watermark(storage: &dyn Storage, history: [u8; 16]) -> Watermark {
+    let Ok(backend) = Copied::of(storage, &FileName::Catalog.to_string()) else { return Watermark::Unknown };
     // redb reads what others wrote; whatever it makes of a damaged file, a host must not go down with it.
     let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| read_watermark(backend, history)));
     match read {
@@ -154,7 +209,7 @@ pub(crate) fn watermark(storage: &Arc<dyn Storage>, history: [u8; 16]) -> Waterm
     }
 }
 
-fn read_watermark(backend: Backend, history: [u8; 16]) -> Result<Option<Seq>, String> {
+fn read_watermark(backend: Copied, history: [u8; 16]) -> Result<Option<Seq>, String> {
     let database = Database::builder()
         .set_cache_size(CACHE_BYTES)
         .set_check_integrity_on_open(true)

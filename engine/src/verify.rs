@@ -1,7 +1,7 @@
 //! Reading everything, and saying what was found.
 
 use flow_history_flow::StateHash;
-use flow_history_replay::{Chain, FileName, FlowVersionId, HistoryId, Replay, Seq, Tail, read_up_to};
+use flow_history_replay::{Chain, FileName, FlowVersionId, HistoryId, Replay, Seq, Tail};
 
 use crate::Error;
 use crate::catalog::{Watermark, watermark};
@@ -51,7 +51,7 @@ pub(crate) fn read_all(files: &Files, vault: &Vault) -> Result<(Verified, Named)
     files.forget_all();
     // ORDER: what is derived from the log is read before it, so that a writer who goes on meanwhile only makes the log
     // longer.
-    let derived = read_watermark(files, files.log()?.history());
+    let derived = watermark(&*files.storage, files.log()?.history().0);
     let mut warnings = Vec::new();
     let mut checkpoints = files
         .checkpoints()
@@ -159,23 +159,6 @@ pub(crate) fn read_all(files: &Files, vault: &Vault) -> Result<(Verified, Named)
         warnings,
     };
     Ok((verified, named))
-}
-
-fn read_watermark(files: &Files, history: HistoryId) -> Watermark {
-    // redb writes to a file that it opens, if only to note that it is open; a reader works on a copy.
-    let name = FileName::Catalog.to_string();
-    let Ok(length) = files.storage.len(&name) else { return Watermark::Unknown };
-    const COPY_MAX: u64 = 64 << 20;
-    if length > COPY_MAX {
-        return Watermark::Unknown;
-    }
-    let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
-    if !read_up_to(&*files.storage, &name, 0, &mut bytes).is_ok_and(|count| count == bytes.len()) {
-        return Watermark::Unknown;
-    }
-    let copy = crate::MemoryStorage::with_files([(name, bytes)].into());
-    let storage: std::sync::Arc<dyn crate::Storage> = std::sync::Arc::new(copy);
-    watermark(&storage, history.0)
 }
 
 impl Verified {

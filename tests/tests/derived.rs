@@ -134,6 +134,21 @@ fn checkpoints_that_stay_are_evenly_spaced() {
     assert!(*least >= 2_000 && most <= &(2 * least) && places.len() >= 5, "{places:?}");
 }
 
+/// Whoever opens a history looks at its catalog, and whoever verifies it; redb would write to what it opens.
+#[test]
+fn whoever_looks_at_the_catalog_leaves_it_as_it_is() {
+    let storage = ten_thousand_changes();
+    let open = || Options::new().open_storage(Arc::new(storage.clone())).unwrap();
+    let history = open();
+    history.rebuild_catalog().unwrap();
+    drop(history);
+    let made = storage.files()["catalog.redb"].clone();
+    let history = open();
+    history.verify().unwrap();
+    drop(history);
+    assert!(storage.files()["catalog.redb"] == made, "the catalog was written to");
+}
+
 #[test]
 fn what_is_derived_may_be_deleted_in_any_combination() {
     let storage = ten_thousand_changes();
