@@ -436,19 +436,28 @@ fn in_plain_map(components: usize, count: usize) -> f64 {
 
 fn append_growth(place: &Place, settings: &Settings, table: &mut Table) {
     let (early, late) = if settings.quick { (50_000, 500_000) } else { (100_000, 10_000_000) };
-    let slice = 50_000;
-    let (path, history) = buffered_history(place);
-    let mut stream = Uniform::new(10_000, u64::MAX);
-    append_stream(&history, &mut stream, 10, early);
-    let mut before = Vec::new();
-    let mut after = Vec::new();
-    (0..5).for_each(|_| before.push(append_stream(&history, &mut stream, 0, slice)));
-    append_stream(&history, &mut stream, 0, late - early);
-    (0..5).for_each(|_| after.push(append_stream(&history, &mut stream, 0, slice)));
-    let ratios = after.iter().map(|rate| median(&before) / rate).collect();
-    history.close().unwrap();
-    eprintln!("append_growth: {} bytes of log", bytes_in(&path, |_| true).unwrap());
-    std::fs::remove_dir_all(path).unwrap();
+    let (rounds, slice) = (15, 20_000);
+    let history_of = |entries: usize| {
+        let (path, history) = buffered_history(place);
+        let mut stream = Uniform::new(10_000, u64::MAX);
+        append_stream(&history, &mut stream, 10, entries);
+        history.flush().unwrap();
+        (path, history, stream)
+    };
+    let (mut long, mut short) = (history_of(late), history_of(early));
+    // In turns: a machine changes its speed within the time that ten million appends take.
+    let ratios = (0..rounds)
+        .map(|_| {
+            let [rate_short, rate_long] =
+                [&mut short, &mut long].map(|(_, history, stream)| append_stream(history, stream, 0, slice));
+            rate_short / rate_long
+        })
+        .collect();
+    for (path, history, _) in [long, short] {
+        history.close().unwrap();
+        eprintln!("append_growth: {} bytes of log", bytes_in(&path, |_| true).unwrap());
+        std::fs::remove_dir_all(path).unwrap();
+    }
     table
         .add(Row {
             name: "append_growth",
