@@ -76,15 +76,12 @@ struct Copied {
 }
 
 impl Copied {
-    fn of(storage: &dyn Storage, file: &str) -> io::Result<Self> {
-        let length = storage.len(file)?;
-        let too_long = || io::Error::from(io::ErrorKind::FileTooLarge);
-        let length =
-            usize::try_from(length).ok().filter(|_| length <= LOOK_BYTES_MAX).ok_or_else(too_long)?;
-        let mut bytes = vec![0; length];
-        let count = read_up_to(storage, file, 0, &mut bytes)?;
-        bytes.truncate(count);
-        Ok(Self { bytes: Mutex::new(bytes), most: 2 * length })
+    fn of(file: &Backend) -> io::Result<Self> {
+        let length = Some(file.len()?).filter(|length| *length <= LOOK_BYTES_MAX);
+        let length = length.and_then(|length| usize::try_from(length).ok());
+        let mut bytes = vec![0; length.ok_or(io::ErrorKind::FileTooLarge)?];
+        file.read(0, &mut bytes)?;
+        Ok(Self { most: 2 * bytes.len(), bytes: Mutex::new(bytes) })
     }
 
     /// Where so many bytes from an offset lie.
@@ -196,8 +193,9 @@ pub(crate) enum Watermark {
 }
 
 /// Reads the watermark of the catalog, with redb's check of the whole file, of which this makes a copy.
-pub(crate) fn watermark(storage: &dyn Storage, history: [u8; 16]) -> Watermark {
-    let Ok(backend) = Copied::of(storage, &FileName::Catalog.to_string()) else { return Watermark::Unknown };
+pub(crate) fn watermark(storage: &Arc<dyn Storage>, history: [u8; 16]) -> Watermark {
+    let file = Backend { storage: Arc::clone(storage), file: FileName::Catalog.to_string() };
+    let Ok(backend) = Copied::of(&file) else { return Watermark::Unknown };
     // redb reads what others wrote; whatever it makes of a damaged file, a host must not go down with it.
     let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| read_watermark(backend, history)));
     match read {

@@ -571,7 +571,7 @@ impl History {
         self.flush_buffered()?;
         let files = self.files();
         if let Some(state) = files.state_at_hand(asked) {
-            return Ok(View::whole(state.version(), state.log_time, state.flow.clone()));
+            return Ok(View::of(&state));
         }
         // What was found by its name is seen to be it; of a number whatever has it is the version.
         let is_it = |past: &Past| {
@@ -587,7 +587,7 @@ impl History {
         let state = files.read(|log| files.state_at(log, asked))?;
         match named.filter(|id| *id != state.version()) {
             Some(id) => Err(Error::Foreign { id }),
-            None => Ok(View::whole(state.version(), state.log_time, state.flow.clone())),
+            None => Ok(View::of(&state)),
         }
     }
 
@@ -610,13 +610,12 @@ impl History {
         let files = self.files();
         let is_asked = |id: FlowVersionId| !matches!(at, At::Id(asked) if *asked != id);
         if let Some(state) = files.state_at_hand(seq).filter(|state| is_asked(state.version())) {
-            return Ok(Some(View::whole(state.version(), state.log_time, state.flow.clone())));
+            return Ok(Some(View::of(&state)));
         }
         let Some(place) = files.place_at_hand(seq) else { return Ok(None) };
-        let is_it = match (at, place.get()) {
-            (At::Id(asked), Some((chain, _))) => FlowVersionId::new(seq, chain) == *asked,
-            (At::Id(_), None) => false,
-            _ => true,
+        let is_it = match place.get() {
+            Some((chain, _)) => is_asked(FlowVersionId::new(seq, chain)),
+            None => !matches!(at, At::Id(_)),
         };
         if !is_it {
             return Ok(None);

@@ -59,7 +59,7 @@ pub(crate) fn open_to_write(
         }
     }
     let (state, ending) = files.state_at_end(&log).map_err(|error| files.log_error(error))?;
-    if let Watermark::At(seq) = catalog::watermark(&**storage, state.history.0)
+    if let Watermark::At(seq) = catalog::watermark(storage, state.history.0)
         && seq > state.seq
     {
         let file = FileName::Catalog.to_string();

@@ -258,7 +258,7 @@ impl Predecessor {
             (Some(run), _) if id.seq() >= run.oldest() => {
                 let state =
                     self.files.state_at(run, id.seq()).map_err(|error| self.files.log_error(error))?;
-                Ok(View::whole(state.version(), state.log_time, state.flow.clone()))
+                Ok(View::of(&state))
             }
             (_, Some(earlier)) => earlier.view(id),
             (_, None) => Err(Error::Foreign { id }),

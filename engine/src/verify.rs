@@ -51,7 +51,7 @@ pub(crate) fn read_all(files: &Files, vault: &Vault) -> Result<(Verified, Named)
     files.forget_all();
     // ORDER: what is derived from the log is read before it, so that a writer who goes on meanwhile only makes the log
     // longer.
-    let derived = watermark(&*files.storage, files.log()?.history().0);
+    let derived = watermark(&files.storage, files.log()?.history().0);
     let mut warnings = Vec::new();
     let mut checkpoints = files
         .checkpoints()

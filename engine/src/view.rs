@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use flow_history_flow::{Component, Flow, Slot, StateHash};
-use flow_history_replay::{FlowVersionId, LogError, Seq};
+use flow_history_replay::{FlowVersionId, LogError, Seq, State};
 
 use crate::Error;
 use crate::files::Files;
@@ -33,6 +33,11 @@ impl View {
     /// A version whose flow is at hand.
     pub(crate) fn whole(id: FlowVersionId, log_time: i64, flow: Flow) -> Self {
         Self { seq: id.seq(), whole: OnceLock::from(flow), told_by: ToldBy::Maker { id, log_time } }
+    }
+
+    /// The version of a state.
+    pub(crate) fn of(state: &State) -> Self {
+        Self::whole(state.version(), state.log_time, state.flow.clone())
     }
 
     /// A version that is read when it is asked for.

@@ -225,7 +225,7 @@ fn check_versions(history: &History, oldest: u64, newest: u64, truth: &Truth) ->
         }
     }
     if oldest > 0 {
-        let before = history.at(oldest - 1).and_then(|view| view.version());
+        let before = history.at(oldest - 1).map(|view| view.seq());
         ensure!(matches!(before, Err(Error::Pruned { .. })), "what was pruned gives {before:?}");
     }
     let head = history.at(At::Head).map_err(|error| error.to_string())?;

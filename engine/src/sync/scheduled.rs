@@ -230,7 +230,7 @@ pub(crate) fn fork() {
 
 /// Does something as if in a child of the process.
 pub(crate) fn in_a_child(act: impl FnOnce()) {
-    IN_A_CHILD.with(|is_in| is_in.set(true));
+    fork();
     act();
     IN_A_CHILD.with(|is_in| is_in.set(false));
 }

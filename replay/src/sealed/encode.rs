@@ -231,7 +231,11 @@ impl Sealer {
         } else {
             let is_of_few = (self.start.entries as usize) < BLOCK_ENTRIES_FEW
                 && self.start.bytes > self.block_bytes as u64;
-            self.deflate.begin_at_least(if is_of_few { SEAL_LEVEL_OF_FEW } else { i32::MIN });
+            if is_of_few {
+                self.deflate.begin_at_least(SEAL_LEVEL_OF_FEW);
+            } else {
+                self.deflate.begin();
+            }
             self.columns.parts(&mut self.deflate)
         };
         let (points, lengths) = (std::mem::take(&mut self.points), std::mem::take(&mut self.lengths));
@@ -262,18 +266,18 @@ impl Sealer {
     /// The bytes of the file.
     fn finish(mut self) -> Vec<u8> {
         self.end_block();
-        let blocks_bytes = self.out.len();
+        let is_large = self.out.len() >= COMPRESSED_INDEX_MAX;
         let pages = slot_pages(&self.facts.slots, &mut self.deflate);
         self.footer.slot_pages = self.put_pages(pages);
         let bits = hash_bits(self.facts.ids.len());
         self.footer.hash_bits = bits;
         let ids = self.facts.ids.iter().map(|hash| hash.checked_shr(u64::BITS - bits).unwrap_or_default());
-        // Whoever asks what became of a component looks for its id in every segment. Of a large one that is read as it is, which
-        // takes a 300th more.
-        let mut plain = Deflate::new(None);
-        let is_small = blocks_bytes < COMPRESSED_INDEX_MAX;
-        let deflate = if is_small { &mut self.deflate } else { &mut plain };
-        let pages = id_pages(ids.zip(0..).collect(), deflate);
+        if is_large {
+            // Whoever asks what became of a component looks for its id in every segment. From here on what they read is stored as
+            // it is, which takes a 300th more.
+            self.deflate = Deflate::new(None);
+        }
+        let pages = id_pages(ids.zip(0..).collect(), &mut self.deflate);
         self.footer.id_pages = self.put_pages(pages);
         self.footer.vocabulary =
             crate::canonical::vocabulary_to_bytes(&self.facts.names, &self.facts.authors).unwrap_or_default();
@@ -293,8 +297,7 @@ impl Sealer {
             footer_sum: 0,
             segment: self.header.clone(),
         };
-        let deflate = if is_small { &mut self.deflate } else { &mut plain };
-        let footer = self.footer.encode(&header, deflate);
+        let footer = self.footer.encode(&header, &mut self.deflate);
         let part = self.put(&footer);
         (header.footer_bytes, header.footer_sum) = (part.bytes, part.sum);
         header.file_bytes = self.out.len() as u64;
