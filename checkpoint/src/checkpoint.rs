@@ -21,6 +21,10 @@ use crate::{CheckpointError, Part, ReadAt};
 /// Pages in other files larger than this are believed to be that large only after a look at the file.
 const UNASKED_BYTES_MAX: u32 = 1 << 20;
 
+/// A directory takes about a part in so many of a large file; of a small one no more than so many bytes.
+const DIRECTORY_PART: u64 = 256;
+const DIRECTORY_BYTES_MIN: u64 = 4 << 10;
+
 /// An open checkpoint. Opening reads the header and the page directory; pages are read when something on them is asked
 /// for, and not kept: the caller has the cache.
 ///
@@ -34,6 +38,21 @@ pub struct Checkpoint<R> {
     pub(crate) header: CheckpointHeader,
     pub(crate) directory: Directory,
     pages_read: AtomicU64,
+}
+
+/// Has what opening a checkpoint reads fetched. For whoever has something else to read before.
+pub fn will_open(reader: &impl ReadAt) {
+    // What cannot be read says so when it is opened.
+    if let Ok(file_bytes) = reader.len() {
+        reader.will_read(0, HEADER_BYTES as u64);
+        will_read_directory(reader, file_bytes);
+    }
+}
+
+/// The directory lies at the end, and is in proportion to the pages: it may come while the header is read that says where.
+fn will_read_directory(reader: &impl ReadAt, file_bytes: u64) {
+    let bytes = (file_bytes / DIRECTORY_PART + DIRECTORY_BYTES_MIN).min(file_bytes);
+    reader.will_read(file_bytes - bytes, bytes);
 }
 
 impl<R: ReadAt> Checkpoint<R> {
@@ -59,6 +78,7 @@ impl<R: ReadAt> Checkpoint<R> {
             let what = "the file ends in it";
             return Err(CheckpointError::Damaged { part: Part::Header, offset: 0, what });
         }
+        will_read_directory(&reader, file_bytes);
         let mut bytes = [0; HEADER_BYTES];
         reader.read_exact_at(0, &mut bytes).map_err(io)?;
         let header = CheckpointHeader::from_bytes(&bytes, file_bytes)?;
@@ -191,6 +211,15 @@ impl<R: ReadAt> Checkpoint<R> {
         self.index(place, |index, extent| slots_of(index, extent, key))
     }
 
+    /// Has a page of components fetched, for whoever has something else to read before.
+    pub fn will_read_page(&self, number: u32) {
+        let entry = self.directory.of_kind(Kind::Components).get(number as usize);
+        let reader = entry.and_then(|entry| self.reader_of(entry).ok());
+        if let (Some(entry), Some(reader)) = (entry, reader) {
+            reader.will_read(entry.offset, entry.bytes.into());
+        }
+    }
+
     /// A page of components, counted from zero. Pages are independent of each other: threads may read them at the same
     /// time.
     ///
@@ -231,6 +260,14 @@ impl<R: ReadAt> Checkpoint<R> {
             .map_err(|what| CheckpointError::Damaged { part, offset, what })
     }
 
+    /// The file that a page lies in.
+    fn reader_of(&self, entry: &Entry) -> Result<&R, CheckpointError> {
+        let Some(sequence) = entry.file else { return Ok(&self.reader) };
+        let place = self.directory.files.binary_search(&sequence);
+        let file = place.ok().and_then(|place| self.earlier.get(place)?.as_ref());
+        file.ok_or(CheckpointError::FileMissing { sequence })
+    }
+
     /// Reads, checks and decompresses a page.
     fn archive(
         &self,
@@ -240,22 +277,14 @@ impl<R: ReadAt> Checkpoint<R> {
     ) -> Result<AlignedVec, CheckpointError> {
         let offset = entry.offset;
         let damaged = |what| CheckpointError::Damaged { part, offset, what };
-        let reader = match entry.file {
-            None => &self.reader,
-            Some(sequence) => {
-                let place = self.directory.files.binary_search(&sequence);
-                let file = place.ok().and_then(|place| self.earlier.get(place)?.as_ref());
-                let file = file.ok_or(CheckpointError::FileMissing { sequence })?;
-                // What lies in this file was compared with its length when it was opened.
-                if entry.bytes > UNASKED_BYTES_MAX {
-                    let length = file.len().map_err(|source| CheckpointError::Io { part, offset, source })?;
-                    if offset.saturating_add(u64::from(entry.bytes)) > length {
-                        return Err(damaged(ENDS));
-                    }
-                }
-                file
+        let reader = self.reader_of(entry)?;
+        // What lies in this file was compared with its length when it was opened.
+        if entry.file.is_some() && entry.bytes > UNASKED_BYTES_MAX {
+            let length = reader.len().map_err(|source| CheckpointError::Io { part, offset, source })?;
+            if offset.saturating_add(u64::from(entry.bytes)) > length {
+                return Err(damaged(ENDS));
             }
-        };
+        }
         read(reader, part, offset, entry.bytes as usize, &mut buffers.bytes)?;
         self.pages_read.fetch_add(1, Ordering::Relaxed);
         let crc = page_crc(&self.header.history, entry.kind, entry.extent.range, &entry.hash, &buffers.bytes);

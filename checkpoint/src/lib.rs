@@ -58,7 +58,7 @@ mod checkpoint; // bytes to components, one at a time
 mod page; //       one page in memory
 mod whole; //      all pages to a flow
 
-pub use crate::checkpoint::Checkpoint;
+pub use crate::checkpoint::{Checkpoint, will_open};
 pub use crate::encode::{Basis, encode, encode_after};
 pub use crate::error::{CheckpointError, Part};
 pub use crate::header::{About, CheckpointHeader, HEADER_BYTES, LAYOUT, MAGIC};

@@ -19,6 +19,10 @@ pub trait ReadAt: Send + Sync {
     /// # Errors
     /// Whatever the system says.
     fn len(&self) -> io::Result<u64>;
+
+    /// Says that these bytes will be read soon, so that a system that has them on a disk may begin to fetch them. Waits for
+    /// nothing, and nothing depends on it.
+    fn will_read(&self, _offset: u64, _length: u64) {}
 }
 
 impl ReadAt for [u8] {
@@ -52,6 +56,10 @@ impl<R: ReadAt + ?Sized> ReadAt for &R {
     fn len(&self) -> io::Result<u64> {
         (**self).len()
     }
+
+    fn will_read(&self, offset: u64, length: u64) {
+        (**self).will_read(offset, length);
+    }
 }
 
 impl<R: ReadAt + ?Sized> ReadAt for Arc<R> {
@@ -61,5 +69,9 @@ impl<R: ReadAt + ?Sized> ReadAt for Arc<R> {
 
     fn len(&self) -> io::Result<u64> {
         (**self).len()
+    }
+
+    fn will_read(&self, offset: u64, length: u64) {
+        (**self).will_read(offset, length);
     }
 }

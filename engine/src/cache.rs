@@ -41,8 +41,6 @@ pub(crate) enum Kind {
     Found,
     /// Chain and log time of a version.
     Place,
-    /// Which checkpoints there are.
-    Checkpoints,
     /// A piece of a sealed segment: of which kind, and the checksum of its footer.
     Segment(u8, u32),
     /// The whole state at a version.
@@ -132,16 +130,6 @@ pub(crate) fn put<T: Any + Send + Sync>(key: Key, value: &Arc<T>, bytes: usize) 
 fn put_any(key: Key, kept: Arc<dyn Any + Send + Sync>, bytes: usize) {
     let dropped = CACHE.lock().keep(key, (kept, bytes + ENTRY_BYTES));
     drop(dropped);
-}
-
-/// Forgets what is kept under a key.
-pub(crate) fn remove(key: Key) {
-    let mut cache = CACHE.lock();
-    let young = cache.young.remove(&key);
-    cache.young_bytes -= young.as_ref().map_or(0, |(_, bytes)| *bytes);
-    let old = cache.old.remove(&key);
-    drop(cache);
-    drop((young, old));
 }
 
 /// Forgets what was kept of one history.

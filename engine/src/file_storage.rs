@@ -135,6 +135,17 @@ fn write_at(file: &File, offset: u64, bytes: &[u8]) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_write(file, bytes, offset)
 }
 
+/// Has the system begin to read a part of a file into its cache.
+#[cfg(target_os = "linux")]
+fn fetch(file: &File, offset: u64, length: u64) {
+    if let Some(length) = std::num::NonZeroU64::new(length) {
+        let _ = rustix::fs::fadvise(file, offset, Some(length), rustix::fs::Advice::WillNeed);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn fetch(_file: &File, _offset: u64, _length: u64) {}
+
 /// Syncs a directory, so that the names in it stay. Elsewhere than on Unix a directory cannot be opened to be synced.
 fn sync_directory(directory: &Path) -> io::Result<()> {
     if cfg!(unix) { open_files::with_room(|| File::open(directory))?.sync_all() } else { Ok(()) }
@@ -156,6 +167,14 @@ impl Source for FileStorage {
 
     fn read_at(&self, file: &str, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         self.with_file(file, |file| read_at(file, offset, buffer))
+    }
+
+    fn will_read(&self, file: &str, offset: u64, length: u64) {
+        // A file that cannot be opened says so when it is read.
+        let _ = self.with_file(file, |file| {
+            fetch(file, offset, length);
+            Ok(())
+        });
     }
 }
 

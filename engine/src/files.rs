@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flow_history_checkpoint::{Checkpoint, CheckpointError, Page, ReadAt, Turns};
+use flow_history_checkpoint::{Checkpoint, CheckpointError, Page, ReadAt, Turns, will_open};
 use flow_history_flow::{Component, Difference, Flow, Slot, mistake};
 use flow_history_replay::{
     Chain, Ending, Entry, FileName, Folded, IDENTITY_BYTES, Log, LogError, LogIndex, Loose, Pushed, Replay,
@@ -40,6 +40,7 @@ pub(crate) struct Files {
     /// The log as it was listed last, and the bytes of the identity that it was listed with.
     log: Mutex<Option<(Vec<u8>, Arc<Log>)>>,
     index: Mutex<Option<Arc<LogIndex>>>,
+    checkpoints: Mutex<Option<Arc<Checkpoints>>>,
     /// Which states, and which flows, the cache was given, the newest last.
     states: Mutex<Vec<(Seq, u64)>>,
     flows: Mutex<Vec<(Seq, u64)>>,
@@ -114,6 +115,10 @@ impl ReadAt for StoredFile {
     fn len(&self) -> io::Result<u64> {
         self.storage.len(&self.file)
     }
+
+    fn will_read(&self, offset: u64, length: u64) {
+        self.storage.will_read(&self.file, offset, length);
+    }
 }
 
 /// Opens a checkpoint, with the earlier ones that it shares pages with.
@@ -121,11 +126,12 @@ pub(crate) fn open_checkpoint(
     storage: &Arc<dyn Storage>,
     seq: Seq,
 ) -> Result<Checkpoint<StoredFile>, CheckpointError> {
-    let stored = |sequence| {
-        let file = FileName::Checkpoint(sequence).to_string();
-        StoredFile { storage: Arc::clone(storage), file }
-    };
-    Checkpoint::open_with(stored(seq.0), |earlier| Some(stored(earlier)))
+    Checkpoint::open_with(stored(storage, seq.0), |earlier| Some(stored(storage, earlier)))
+}
+
+fn stored(storage: &Arc<dyn Storage>, sequence: u64) -> StoredFile {
+    let file = FileName::Checkpoint(sequence).to_string();
+    StoredFile { storage: Arc::clone(storage), file }
 }
 
 impl Files {
@@ -137,6 +143,7 @@ impl Files {
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             log: Mutex::default(),
             index: Mutex::default(),
+            checkpoints: Mutex::default(),
             states: Mutex::default(),
             flows: Mutex::default(),
             agreeing: Mutex::default(),
@@ -273,19 +280,18 @@ impl Files {
     /// The same as they were listed last, where that was for a version not before this; otherwise they are listed again. One
     /// that came since costs time to those who do not know it, and one that went is found out when it is opened.
     pub(crate) fn checkpoints_reaching(&self, seq: Seq, newest: Seq) -> Arc<Checkpoints> {
-        let key = self.key(Kind::Checkpoints, 0, 0);
-        if let Some(kept) = cache::get::<Checkpoints>(key).filter(|kept| kept.reaches >= seq) {
-            return kept;
+        if let Some(kept) = self.checkpoints.lock().as_ref().filter(|kept| kept.reaches >= seq) {
+            return Arc::clone(kept);
         }
         let Ok(seqs) = self.checkpoints() else { return Arc::default() };
         let listed = Arc::new(Checkpoints { seqs, reaches: newest });
-        cache::put(key, &listed, size_of_val(&*listed.seqs));
+        *self.checkpoints.lock() = Some(Arc::clone(&listed));
         listed
     }
 
     /// Has the checkpoints listed again when they are asked for next: one was written, or removed, or is missing.
     pub(crate) fn forget_checkpoints(&self) {
-        cache::remove(self.key(Kind::Checkpoints, 0, 0));
+        *self.checkpoints.lock() = None;
     }
 
     /// The place of a version that was asked for before.
@@ -300,6 +306,7 @@ impl Files {
     /// Forgets all that was read of the files.
     pub(crate) fn forget_all(&self) {
         self.forget_index();
+        self.forget_checkpoints();
         cache::forget(self.number);
     }
 
@@ -352,6 +359,13 @@ impl Files {
         Ok(loose.ok())
     }
 
+    /// Has the system fetch what a checkpoint is opened with, where it is not kept.
+    pub(crate) fn will_open_checkpoint(&self, seq: Seq) {
+        if cache::get::<Checkpoint<StoredFile>>(self.key(Kind::Checkpoint, seq.0, 0)).is_none() {
+            will_open(&stored(&self.storage, seq.0));
+        }
+    }
+
     /// A checkpoint of this history that agrees with the log, to be asked for single components.
     pub(crate) fn checkpoint_of(
         &self,
@@ -380,6 +394,19 @@ impl Files {
         Ok(opened)
     }
 
+    /// Has the system fetch the page of a slot, where it is not kept.
+    pub(crate) fn will_read_slot(&self, checkpoint: &Checkpoint<StoredFile>, slot: Slot) {
+        if let Some(number) = checkpoint.page_of(slot)
+            && cache::get::<Page>(self.page_key(checkpoint, number)).is_none()
+        {
+            checkpoint.will_read_page(number);
+        }
+    }
+
+    fn page_key(&self, checkpoint: &Checkpoint<StoredFile>, number: u32) -> Key {
+        self.key(Kind::Page, checkpoint.header().sequence, number.into())
+    }
+
     /// The component in a slot at a checkpoint. Reads a page, where it is not kept.
     pub(crate) fn component_in(
         &self,
@@ -387,7 +414,7 @@ impl Files {
         slot: Slot,
     ) -> Result<Option<Arc<Component>>, CheckpointError> {
         let Some(number) = checkpoint.page_of(slot) else { return Ok(None) };
-        let key = self.key(Kind::Page, checkpoint.header().sequence, number.into());
+        let key = self.page_key(checkpoint, number);
         let page: Arc<Page> = match cache::get(key) {
             Some(kept) => kept,
             None => {
@@ -430,6 +457,11 @@ impl Files {
         let made = Arc::new(made);
         *held = Some(Arc::clone(&made));
         Ok(made)
+    }
+
+    /// The indexes as they are held, if they reach so far.
+    pub(crate) fn index_at_hand(&self, seq: Seq) -> Option<Arc<LogIndex>> {
+        self.index.lock().as_ref().filter(|index| index.last_seq() >= seq).cloned()
     }
 
     /// Whether there is a sound checkpoint of this history at a version that the log does not reach.

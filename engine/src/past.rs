@@ -4,12 +4,12 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
-use flow_history_checkpoint::{Checkpoint, CheckpointError};
+use flow_history_checkpoint::Checkpoint;
 use flow_history_flow::{Component, Slot};
-use flow_history_replay::{Chain, LogError, LogIndex, Seq, What};
+use flow_history_replay::{Chain, LogError, LogIndex, Seq, Touches, What};
 
 use crate::cache::{self, Kind};
-use crate::files::{Files, StoredFile};
+use crate::files::{Checkpoints, Files, StoredFile};
 
 /// A version, and what it is read from.
 pub(crate) struct Past {
@@ -47,11 +47,9 @@ impl Past {
     /// The nearest checkpoint; `None` where no sound one lies before the version: then everything is told by entries.
     fn nearest(&self) -> Option<&Arc<Checkpoint<StoredFile>>> {
         let find = || {
-            let listed = self.files.checkpoints_reaching(self.seq, self.index.last_seq());
-            let end = listed.seqs.partition_point(|of| *of <= self.seq);
-            let before = listed.seqs.get(..end).unwrap_or_default();
+            let listed = self.listed();
             // One that cannot be used is passed over for an older one; one from before what was pruned is none.
-            let kept = before.iter().rev().take_while(|of| **of >= self.index.oldest());
+            let kept = self.of_listed(&listed).iter().rev().take_while(|of| **of >= self.index.oldest());
             kept.copied().find_map(|of| {
                 let found = self.files.checkpoint_of(&self.index, of);
                 if found.is_err() {
@@ -61,6 +59,24 @@ impl Past {
             })
         };
         self.nearest.get_or_init(find).as_ref()
+    }
+
+    fn listed(&self) -> Arc<Checkpoints> {
+        self.files.checkpoints_reaching(self.seq, self.index.last_seq())
+    }
+
+    fn of_listed<'c>(&self, listed: &'c Checkpoints) -> &'c [Seq] {
+        let end = listed.seqs.partition_point(|of| *of <= self.seq);
+        listed.seqs.get(..end).unwrap_or_default()
+    }
+
+    /// Has the system fetch what any question will need first, while something else is read.
+    pub(crate) fn will_be_asked(&self) {
+        let nearest = self.of_listed(&self.listed()).last().copied();
+        if let Some(nearest) = nearest {
+            self.files.will_open_checkpoint(nearest);
+        }
+        self.index.will_follow(nearest.unwrap_or_default(), self.seq);
     }
 
     /// The hash chain and the log time of the version.
@@ -99,12 +115,10 @@ impl Past {
 
     fn look_for(&self, id: &str) -> Result<Option<Standing>, LogError> {
         // Most of what is there now was there at the checkpoint, and an id is alive in one slot at most.
-        if let Some(standing) = self.standing_at_checkpoint(id)
-            && let Some(component) = self.follow(standing.0, self.from(), Some(standing.1))?
-        {
-            let kept = self.files.key(Kind::Component, self.seq.0, u64::from(standing.0.0));
+        if let Some((slot, component)) = self.known_to_checkpoint(id)? {
+            let kept = self.files.key(Kind::Component, self.seq.0, u64::from(slot.0));
             cache::put(kept, &Arc::new(Some(Arc::clone(&component))), 64 * component.fields.len());
-            return Ok(Some((standing.0, component)));
+            return Ok(Some((slot, component)));
         }
         // It may have been given to several slots, one after the other.
         for slot in self.index.slots_until(id, self.seq) {
@@ -118,19 +132,23 @@ impl Past {
         Ok(None)
     }
 
-    /// What had this id at the checkpoint; `None` also where that cannot be read, for the log knows it too.
-    fn standing_at_checkpoint(&self, id: &str) -> Option<Standing> {
-        let checkpoint = self.nearest()?;
-        let find = || -> Result<_, CheckpointError> {
-            for slot in checkpoint.slots_of_hash(id)? {
-                let component = self.files.component_in(checkpoint, slot)?;
-                if let Some(component) = component.filter(|component| *component.id == *id) {
-                    return Ok(Some((slot, component)));
+    /// The component that had this id at the checkpoint already, if it is still there; `None` also where the checkpoint
+    /// cannot be read, for the log knows it too.
+    fn known_to_checkpoint(&self, id: &str) -> Result<Option<Standing>, LogError> {
+        let Some(checkpoint) = self.nearest() else { return Ok(None) };
+        // Another id may have the same hash.
+        for slot in checkpoint.slots_of_hash(id).unwrap_or_default() {
+            self.files.will_read_slot(checkpoint, slot);
+            let touches = self.touches(slot, self.from())?;
+            match self.files.component_in(checkpoint, slot) {
+                Ok(Some(component)) if *component.id == *id => {
+                    return Ok(self.follow(touches, Some(component))?.map(|component| (slot, component)));
                 }
+                Ok(_) => {}
+                Err(_) => break,
             }
-            Ok(None)
-        };
-        find().ok().flatten()
+        }
+        Ok(None)
     }
 
     fn from(&self) -> Seq {
@@ -151,25 +169,32 @@ impl Past {
 
     fn read(&self, slot: Slot) -> Result<Option<Arc<Component>>, LogError> {
         let Some(checkpoint) = self.nearest() else { return self.follow_from_the_oldest(slot) };
+        self.files.will_read_slot(checkpoint, slot);
+        let touches = self.touches(slot, self.from())?;
         match self.files.component_in(checkpoint, slot) {
-            Ok(component) => self.follow(slot, self.from(), component),
+            Ok(component) => self.follow(touches, component),
             // What is derived may be missing; the log has it too.
             Err(_) => self.follow_from_the_oldest(slot),
         }
     }
 
     fn follow_from_the_oldest(&self, slot: Slot) -> Result<Option<Arc<Component>>, LogError> {
-        self.follow(slot, self.index.oldest(), self.index.component_at_oldest(slot)?)
+        self.follow(self.touches(slot, self.index.oldest())?, self.index.component_at_oldest(slot)?)
     }
 
-    /// Follows a component from a version to this one.
+    /// What touched a slot from a version to this one, on its way from the disk while its page is read.
+    fn touches(&self, slot: Slot, from: Seq) -> Result<Touches<&LogIndex>, LogError> {
+        self.index.touches(slot, from, self.seq).all()
+    }
+
+    /// Follows a component through what touched its slot.
     fn follow(
         &self,
-        slot: Slot,
-        from: Seq,
+        touches: Touches<&LogIndex>,
         mut component: Option<Arc<Component>>,
     ) -> Result<Option<Arc<Component>>, LogError> {
-        for touched in self.index.touches(slot, from, self.seq) {
+        let slot = touches.slot();
+        for touched in touches {
             component = self.index.follow(touched?, slot, component)?;
         }
         Ok(component)

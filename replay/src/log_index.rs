@@ -15,6 +15,9 @@ use crate::{
     Seq, Source, Stacks, State, What, Whole,
 };
 
+/// How many segments are looked into at once by whoever wants all that they hold of something.
+const SEGMENTS_AHEAD: usize = 16;
+
 /// What decoding an entry needs to know of what is before it. A [`State`] knows it, and so do the indexes of a log.
 pub(crate) trait Before {
     /// The entry before.
@@ -387,6 +390,23 @@ impl LogIndex {
         Touches::new(self, slot, (after, to), false)
     }
 
+    /// Has the system fetch what [`LogIndex::follow`] needs of the segments between two versions, whatever the slot. For
+    /// whoever has something else to read before.
+    pub fn will_follow(&self, after: Seq, to: Seq) {
+        let of_names = self.segments.iter().find(|segment| segment.header().after.names > 0);
+        let between = self.between(after, to);
+        let between = between.start..between.end.min(between.start + SEGMENTS_AHEAD);
+        let touched = self.segments.get(between).unwrap_or_default();
+        of_names.into_iter().chain(touched).for_each(SegmentIndex::will_read_footer);
+    }
+
+    /// The places of the segments that hold an entry after one and up to another.
+    fn between(&self, after: Seq, to: Seq) -> std::ops::Range<usize> {
+        let begin = self.segments.partition_point(|segment| segment.header().last_seq <= after);
+        let end = self.segments.partition_point(|segment| segment.header().segment.first_seq <= to);
+        begin..end.max(begin)
+    }
+
     /// As [`LogIndex::touches`], newest first.
     #[must_use]
     pub fn touches_back(&self, slot: Slot, after: Seq, to: Seq) -> Touches<&Self> {
@@ -539,6 +559,8 @@ pub struct Touches<I> {
     slot: Slot,
     between: (Seq, Seq),
     back: bool,
+    /// How many segments are asked before their blocks are read.
+    at_once: usize,
     segments: std::ops::Range<usize>,
     blocks: VecDeque<(usize, u32)>,
     entries: VecDeque<(Seq, bool)>,
@@ -549,11 +571,26 @@ impl<I: Deref<Target = LogIndex>> Touches<I> {
     /// As [`LogIndex::touches`], or [`LogIndex::touches_back`], for whoever keeps the index in another way.
     #[must_use]
     pub fn new(index: I, slot: Slot, between: (Seq, Seq), back: bool) -> Self {
-        let segments = &index.segments;
-        let begin = segments.partition_point(|segment| segment.header().last_seq <= between.0);
-        let end = segments.partition_point(|segment| segment.header().segment.first_seq <= between.1);
-        let (segments, blocks, entries) = (begin..end.max(begin), VecDeque::new(), VecDeque::new());
-        Self { index, slot, between, back, segments, blocks, entries, came_or_went: false }
+        let segments = index.between(between.0, between.1);
+        let (blocks, entries) = (VecDeque::new(), VecDeque::new());
+        Self { index, slot, between, back, at_once: 1, segments, blocks, entries, came_or_went: false }
+    }
+
+    /// For whoever wants all of them: what several segments hold of them is fetched at once, that of the first ones from now
+    /// on, whatever is done before the first is asked for.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn all(self) -> Result<Self, LogError> {
+        let mut all = Self { at_once: SEGMENTS_AHEAD, ..self };
+        all.find_blocks()?;
+        Ok(all)
+    }
+
+    /// The slot that they touched.
+    #[must_use]
+    pub fn slot(&self) -> Slot {
+        self.slot
     }
 
     /// Whether the entry that came last adds or removes the component in the slot.
@@ -576,13 +613,40 @@ impl<I: Deref<Target = LogIndex>> Touches<I> {
                 }
                 continue;
             }
-            let at = if self.back { self.segments.next_back() } else { self.segments.next() };
-            let Some(at) = at else { return Ok(None) };
-            if let Some(segment) = self.index.segments.get(at) {
-                let blocks = segment.blocks_of(self.slot, self.between)?;
-                self.blocks = blocks.into_iter().map(|block| (at, block)).collect();
+            if self.segments.is_empty() {
+                return Ok(None);
+            }
+            self.find_blocks()?;
+        }
+    }
+
+    /// Asks the next segments in which of their blocks such entries are.
+    fn find_blocks(&mut self) -> Result<(), LogError> {
+        let next = |segments: &mut std::ops::Range<usize>| {
+            let at = if self.back { segments.next_back() } else { segments.next() }?;
+            Some((at, self.index.segments.get(at)?))
+        };
+        let several = self.at_once > 1;
+        if several {
+            let mut segments = self.segments.clone();
+            for _ in 0..self.at_once {
+                next(&mut segments).map_or(Ok(()), |(_, segment)| segment.will_read_slot(self.slot))?;
             }
         }
+        for _ in 0..self.at_once {
+            let Some((at, segment)) = next(&mut self.segments) else { break };
+            let found = segment.blocks_of(self.slot, self.between)?;
+            if several {
+                found.iter().try_for_each(|block| segment.will_read_block(*block as usize))?;
+            }
+            let found = found.into_iter().map(|block| (at, block));
+            if self.back {
+                found.rev().for_each(|block| self.blocks.push_front(block));
+            } else {
+                self.blocks.extend(found);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -22,6 +22,10 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// [`io::ErrorKind::NotFound`] where there is none, and whatever else the system says.
     fn read_at(&self, file: &str, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Says that a part of a file will be read soon, so that a system that has it on a disk may begin to fetch it. Waits for
+    /// nothing, and nothing depends on it.
+    fn will_read(&self, _file: &str, _offset: u64, _length: u64) {}
 }
 
 /// Reads until the buffer is full or the file ends; returns how many bytes came. Interrupted reads are read again.

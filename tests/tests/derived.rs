@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use flow_history::{Author, Component, Durability, History, MemoryStorage, Options, Seq, StateHash, Tuning};
 use flow_history_replay::SEGMENT_HEADER_BYTES;
-use flow_history_tests::SeededClock;
+use flow_history_tests::{Chance, ColdDisk, SeededClock};
 
 const CHANGES: u64 = 10_000;
 /// Between two checkpoints lie 2,500 entries, and what is appended while one is written.
@@ -63,6 +63,63 @@ fn opening_a_version_of_ten_thousand_reads_a_bounded_part_of_the_log() {
         // A handle that only reads looks for newer versions with every question, and decodes the tail once more.
         let read = history.entries_read();
         assert!(read <= 3 * ENTRIES_READ_MAX, "version {version} decoded {read} entries");
+    }
+}
+
+/// What a question needs of a disk is mostly known before the first of it has come: of however many blocks in however many
+/// segments, they are fetched at once.
+#[test]
+fn one_component_of_long_ago_waits_for_the_disk_a_few_times() {
+    let storage = MemoryStorage::new();
+    let mut tuning = Tuning::default();
+    (tuning.segment_bytes_first, tuning.segment_bytes_max) = (64 << 10, 128 << 10);
+    (tuning.checkpoint_entries, tuning.checkpoint_bytes_percent) = (2_000, 100_000);
+    tuning.background = false;
+    let history = Options::new()
+        .tuning(tuning)
+        .clock(SeededClock::new(9))
+        .open_storage(Arc::new(storage.clone()))
+        .unwrap();
+    let (alice, mut chance) = (Author::user("alice"), Chance::new(9));
+    let letters: Vec<char> = ('a'..='z').collect();
+    let mut text = || -> String { (0..24).map(|_| *chance.pick(&letters)).collect() };
+    for pump in 0..2_000 {
+        let pump = Component::new(format!("pump-{pump}"), "processor").field("note", text());
+        history.change(&alice, "").add(pump.field("place", text())).append().unwrap();
+    }
+    for round in 0..8 {
+        for pump in 0..2_000 {
+            let pump = format!("pump-{}", (pump * 7 + round) % 2_000);
+            history.change(&alice, "").set(&pump, "note", text()).append().unwrap();
+        }
+    }
+    history.close().unwrap();
+
+    // One that stays, and the one that follows the head: all between is told by the log.
+    let places = places(&storage);
+    assert!(places.len() == 2 && places[1] - places[0] > 10_000, "{places:?}");
+    let asked = places[1] - 100;
+
+    let disk = Arc::new(ColdDisk::new(storage));
+    let history = Options::new().open_storage_read_only(Arc::clone(&disk) as _).unwrap();
+    let blocks = |log: &flow_history_replay::Log| -> usize {
+        log.segments()
+            .iter()
+            .filter_map(|segment| Some(segment.sealed.as_ref()?.blocks().unwrap().count()))
+            .sum()
+    };
+    let log = flow_history_replay::Log::open(Arc::clone(&disk) as _).unwrap();
+    assert!(log.segments().len() >= 10 && blocks(&log) >= 20, "{} {}", log.segments().len(), blocks(&log));
+    for pump in [3, 555, 1_998] {
+        flow_history::forget_cached();
+        disk.cool();
+        let view = history.at(asked).unwrap();
+        let component = view.component(&format!("pump-{pump}")).unwrap();
+        assert!(component.is_some());
+        // The identity, which says that nothing was pruned; the page of ids; the page of the index of slots; and once what
+        // the log says of the checkpoint.
+        let waits = disk.waits();
+        assert!(waits.len() <= 4, "{waits:#?}");
     }
 }
 

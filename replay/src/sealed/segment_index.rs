@@ -174,6 +174,41 @@ impl SegmentIndex {
         self.0.shelf.put(self.key(kind, at), piece, bytes);
     }
 
+    /// Has the footer fetched, where it is not kept.
+    pub(crate) fn will_read_footer(&self) {
+        let header = &self.0.header;
+        if self.kept::<Footer>(Kind::Footer, 0).is_none() {
+            self.0.source.will_read(&self.0.file, header.footer_offset, header.footer_bytes.into());
+        }
+    }
+
+    /// Has the page of the slot index fetched that would name a slot, where it is not kept.
+    pub(crate) fn will_read_slot(&self, slot: Slot) -> Result<(), LogError> {
+        if slot.0 >= self.0.header.after.next_slot {
+            return Ok(());
+        }
+        let footer = self.footer()?;
+        let page = footer.slot_page_of(slot.0).and_then(|at| Some((at, footer.slot_pages.get(at)?.part)));
+        if let Some((at, part)) = page
+            && self.kept::<SlotPage>(Kind::SlotPage, at).is_none()
+        {
+            self.0.source.will_read(&self.0.file, part.offset, part.bytes.into());
+        }
+        Ok(())
+    }
+
+    /// Has a block fetched, where it is not kept.
+    pub(crate) fn will_read_block(&self, at: usize) -> Result<(), LogError> {
+        if self.kept::<Block>(Kind::Block, at).is_some() {
+            return Ok(());
+        }
+        let footer = self.footer()?;
+        let parts = footer.blocks.get(at).map(|place| place.parts.as_slice()).unwrap_or_default();
+        let bytes = parts.iter().map(|part| u64::from(part.bytes)).sum();
+        self.0.source.will_read(&self.0.file, parts.first().map_or(0, |part| part.offset), bytes);
+        Ok(())
+    }
+
     pub(crate) fn footer(&self) -> Result<Arc<Footer>, LogError> {
         let header = &self.0.header;
         self.piece(Kind::Footer, 0, Footer::bytes, || {
@@ -590,8 +625,7 @@ impl SegmentIndex {
         let footer = self.footer()?;
         let from = footer.blocks.partition_point(|place| place.last_seq() <= after);
         let end = footer.blocks.partition_point(|place| place.start.first_seq <= to);
-        let page = footer.slot_pages.partition_point(|page| page.first <= slot.0.into());
-        let Some(page) = page.checked_sub(1) else { return Ok(Vec::new()) };
+        let Some(page) = footer.slot_page_of(slot.0) else { return Ok(Vec::new()) };
         let blocks = self.read_slot_page(page)?.map_or(Ok(Vec::new()), |(page, place)| {
             page.blocks_of(slot.0).map_err(|why| self.broken(place.part.offset, None, why))
         })?;
