@@ -547,13 +547,14 @@ impl History {
             At::Number(seq) if *seq < self.last_head().id.seq() => self.last_head(),
             _ => self.fresh_head()?,
         };
-        let mut named = None;
+        let (mut named, mut announced) = (None, false);
         let asked = match at {
             At::Head => head.id.seq(),
             At::Number(seq) if seq <= head.id.seq() => {
                 // Most of a disk's time is waiting: what is asked next comes while it is looked whether it is still there.
                 if let Some(index) = self.files().index_at_hand(seq) {
                     Past::new(self.files(), index, seq).will_be_asked();
+                    announced = true;
                 }
                 self.check_kept(seq)?;
                 seq
@@ -583,6 +584,9 @@ impl History {
             named.is_none_or(is_it)
         };
         if let Some(past) = self.past(asked)?.filter(is_it) {
+            if !announced {
+                past.will_be_asked();
+            }
             past.keep();
             return Ok(View::past(past, files));
         }

@@ -110,16 +110,16 @@ fn one_component_of_long_ago_waits_for_the_disk_a_few_times() {
     };
     let log = flow_history_replay::Log::open(Arc::clone(&disk) as _).unwrap();
     assert!(log.segments().len() >= 10 && blocks(&log) >= 20, "{} {}", log.segments().len(), blocks(&log));
-    for pump in [3, 555, 1_998] {
+    // The first question also compares the checkpoint with what the log says of it.
+    for (pump, most) in [(3, 6), (555, 3), (1_998, 3)] {
         flow_history::forget_cached();
         disk.cool();
         let view = history.at(asked).unwrap();
         let component = view.component(&format!("pump-{pump}")).unwrap();
         assert!(component.is_some());
-        // The identity, which says that nothing was pruned; the page of ids; the page of the index of slots; and once what
-        // the log says of the checkpoint.
+        // The identity, which says that nothing was pruned; the page of ids; the page of the index of slots.
         let waits = disk.waits();
-        assert!(waits.len() <= 4, "{waits:#?}");
+        assert!(waits.len() <= most, "{waits:#?}");
     }
 }
 
