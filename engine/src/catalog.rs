@@ -184,30 +184,34 @@ fn fill(backend: Backend, log: &Log, state: &State, checkpoints: &[(Seq, u64)]) 
     database.close().map_err(of)
 }
 
-/// What a catalog says it was brought up to.
-pub(crate) enum Watermark {
-    /// There is none, or nothing that can be believed: it is made anew when it is due.
-    Unknown,
-    /// It knows the history up to here.
-    At(Seq),
-}
+/// What a catalog says it was brought up to; nothing where there is no catalog, or none that can be believed: it is made anew
+/// when it is due.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Watermark(Option<UpTo>);
 
-/// Reads the watermark of the catalog, with redb's check of the whole file, of which this makes a copy.
-pub(crate) fn watermark(storage: &Arc<dyn Storage>, history: [u8; 16]) -> Watermark {
-    let file = Backend { storage: Arc::clone(storage), file: FileName::Catalog.to_string() };
-    let Ok(backend) = Copied::of(&file) else { return Watermark::Unknown };
-    // redb reads what others wrote; whatever it makes of a damaged file, a host must not go down with it.
-    let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| read_watermark(backend, history)));
-    match read {
-        Ok(Ok(Some(_))) if mistake::is_made("a catalog that is ahead of the log is passed over") => {
-            Watermark::Unknown
+/// A history's id in two halves, and a version.
+type UpTo = ((u64, u64), Seq);
+
+impl Watermark {
+    /// Reads it, with redb's check of the whole file, of which this makes a copy.
+    pub(crate) fn read(storage: &Arc<dyn Storage>) -> Self {
+        let file = Backend { storage: Arc::clone(storage), file: FileName::Catalog.to_string() };
+        let Ok(backend) = Copied::of(&file) else { return Self::default() };
+        // redb reads what others wrote; whatever it makes of a damaged file, a host must not go down with it.
+        let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| read_watermark(backend)));
+        Self(read.ok().and_then(|read| read.ok().flatten()))
+    }
+
+    /// The version up to which it knows this history.
+    pub(crate) fn of(self, history: [u8; 16]) -> Option<Seq> {
+        if mistake::is_made("a catalog that is ahead of the log is passed over") {
+            return None;
         }
-        Ok(Ok(Some(seq))) => Watermark::At(seq),
-        _ => Watermark::Unknown,
+        self.0.filter(|(of, _)| *of == words(history)).map(|(_, seq)| seq)
     }
 }
 
-fn read_watermark(backend: Copied, history: [u8; 16]) -> Result<Option<Seq>, String> {
+fn read_watermark(backend: Copied) -> Result<Option<UpTo>, String> {
     let database = Database::builder()
         .set_cache_size(CACHE_BYTES)
         .set_check_integrity_on_open(true)
@@ -216,9 +220,6 @@ fn read_watermark(backend: Copied, history: [u8; 16]) -> Result<Option<Seq>, Str
     let reading = database.begin_read().map_err(of)?;
     let about = reading.open_table(ABOUT).map_err(of)?;
     let number = |key: &str| about.get(key).map(|held| held.map(|held| held.value())).map_err(of);
-    let (high, low) = words(history);
-    if number("history.high")? != Some(high) || number("history.low")? != Some(low) {
-        return Ok(None);
-    }
-    Ok(number("watermark")?.map(Seq))
+    let history = number("history.high")?.zip(number("history.low")?);
+    Ok(history.zip(number("watermark")?.map(Seq)))
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use flow_history_flow::mistake;
 use flow_history_replay::{
     Chain, Ending, FileName, HistoryId, Identity, Log, LogError, SEGMENT_HEADER_BYTES, SegmentHeader,
-    SegmentReason, SegmentSummary, Seq, State, Tail, What,
+    SegmentReason, SegmentSummary, Seq, State, Tail, What, both,
 };
 
 use crate::active_segment::{ActiveSegment, fill_new};
-use crate::catalog::{self, Watermark};
+use crate::catalog::Watermark;
 use crate::files::Files;
 use crate::storage::{Failed, LockError, Storage, replace_file, write_all};
 use crate::tuning::Tuning;
@@ -25,7 +25,7 @@ pub(crate) fn open_to_write(
     may_create: bool,
 ) -> Result<Start, Error> {
     let storage = &files.storage;
-    let found = look(files)?;
+    let (found, _) = look(files)?;
     if matches!(found, Found::Nothing | Found::Unfinished) && !may_create {
         return Err(Error::NotAHistory { dir: files.place.clone(), found: "nothing" });
     }
@@ -40,12 +40,14 @@ pub(crate) fn open_to_write(
         LockError::Io(source) => Error::io("lock", files.place.join(FileName::Lock.to_string()), 0, source),
     })?;
     // Somebody may have created it, or gone on, between the look and the lock.
-    if matches!(look(files)?, Found::Nothing | Found::Unfinished) {
+    let (found, names) = look(files)?;
+    if matches!(found, Found::Nothing | Found::Unfinished) {
         create(storage, clock, tuning).map_err(broken)?;
     }
-    let leftovers = remove_leftovers(storage);
+    let leftovers = remove_leftovers(storage, &names);
 
-    let log = files.log()?;
+    let (log, watermark) = log_and_watermark(files, &names);
+    let log = log?;
     let last = log.segments().last().map(|segment| segment.header.clone());
     // ORDER: a name that a process that was killed had given, but not synced, is made durable before anything is built on
     // it; so is what it had written.
@@ -59,7 +61,7 @@ pub(crate) fn open_to_write(
         }
     }
     let (state, ending) = files.state_at_end(&log).map_err(|error| files.log_error(error))?;
-    if let Watermark::At(seq) = catalog::watermark(storage, state.history.0)
+    if let Some(seq) = watermark.of(state.history.0)
         && seq > state.seq
     {
         let file = FileName::Catalog.to_string();
@@ -96,11 +98,11 @@ pub(crate) fn open_to_write(
             let _ = storage.remove(&leftover.to_string());
         }
     }
-    for name in storage.list().unwrap_or_default() {
+    for name in &names {
         // A crash in the middle of pruning left a base that nothing names, or not any more.
-        if matches!(FileName::parse(&name), Some(FileName::Base(number)) if number != log.identity().first_segment)
+        if matches!(FileName::parse(name), Some(FileName::Base(number)) if number != log.identity().first_segment)
         {
-            let _ = storage.remove(&name);
+            let _ = storage.remove(name);
         }
     }
     let next_number = ending.segment + 1;
@@ -148,14 +150,21 @@ enum Found {
     History,
 }
 
-fn look(files: &Files) -> Result<Found, Error> {
+/// What is there, and the names of its files.
+fn look(files: &Files) -> Result<(Found, Vec<String>), Error> {
     let not_a_history = |found| Error::NotAHistory { dir: files.place.clone(), found };
     let names = match files.storage.list() {
         Ok(names) => names,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Found::Nothing, Vec::new())),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Err(not_a_history("a file")),
         Err(source) => return Err(Error::io("list", files.place.clone(), 0, source)),
     };
+    let found = of_names(files, &names).map_err(not_a_history)?;
+    Ok((found, names))
+}
+
+/// What a directory of these names is, or what else is in it.
+fn of_names(files: &Files, names: &[String]) -> Result<Found, &'static str> {
     let ours: Vec<Option<FileName>> = names.iter().map(|name| FileName::parse(name)).collect();
     if ours.iter().any(|name| matches!(name, Some(FileName::Identity))) {
         return Ok(Found::History);
@@ -171,13 +180,23 @@ fn look(files: &Files) -> Result<Found, Error> {
         _ => false,
     };
     if foreign && !ours.iter().any(|name| matches!(name, Some(FileName::RawSegment(_)))) {
-        return Err(not_a_history("a directory with other files in it"));
+        return Err("a directory with other files in it");
     }
     if !foreign && ours.iter().all(leftover) {
         return Ok(Found::Unfinished);
     }
     // Segments without an identity: reading the log says what is wrong.
     Ok(Found::History)
+}
+
+/// The log, and what the catalog was brought up to. Each takes about as long where the log is long: where there is a
+/// catalog they are read at the same time.
+fn log_and_watermark(files: &Files, names: &[String]) -> (Result<Arc<Log>, Error>, Watermark) {
+    if !names.contains(&FileName::Catalog.to_string()) {
+        return (files.log(), Watermark::default());
+    }
+    let (log, watermark) = both(|| Watermark::read(&files.storage), || files.log());
+    (log, watermark.unwrap_or_else(|| Watermark::read(&files.storage)))
 }
 
 fn is_unused_segment(storage: &dyn Storage) -> bool {
@@ -228,14 +247,16 @@ fn create(storage: &Arc<dyn Storage>, clock: &Arc<dyn Clock>, tuning: &Tuning) -
 
 /// Removes what an earlier writer left half made under names that mean nothing. Files of zeros that were to become segments
 /// are large, and left for later: their names and numbers.
-fn remove_leftovers(storage: &Arc<dyn Storage>) -> Vec<(String, u64)> {
+fn remove_leftovers(storage: &Arc<dyn Storage>, names: &[String]) -> Vec<(String, u64)> {
     let mut large = Vec::new();
-    for name in storage.list().unwrap_or_default() {
-        match FileName::parse(&name) {
-            Some(FileName::PoolSegment(number)) if number < POOL_NUMBERS => large.push((name, number)),
+    for name in names {
+        match FileName::parse(name) {
+            Some(FileName::PoolSegment(number)) if number < POOL_NUMBERS => {
+                large.push((name.clone(), number));
+            }
             Some(FileName::PoolSegment(_) | FileName::Temporary) => {
                 // Left again, it is in nobody's way.
-                let _ = storage.remove(&name);
+                let _ = storage.remove(name);
             }
             _ => {}
         }
@@ -252,7 +273,7 @@ pub(crate) struct End {
 
 /// The end of the log of a history that is only read.
 pub(crate) fn open_to_read(files: &Files) -> Result<End, Error> {
-    match look(files)? {
+    match look(files)?.0 {
         Found::Nothing => Err(Error::NotAHistory { dir: files.place.clone(), found: "nothing" }),
         Found::Unfinished => {
             Err(Error::NotAHistory { dir: files.place.clone(), found: "a history that was never finished" })

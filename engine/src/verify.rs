@@ -4,7 +4,7 @@ use flow_history_flow::StateHash;
 use flow_history_replay::{Chain, FileName, FlowVersionId, HistoryId, Replay, Seq, Tail};
 
 use crate::Error;
-use crate::catalog::{Watermark, watermark};
+use crate::catalog::Watermark;
 use crate::files::Files;
 use crate::recovery;
 use crate::vault::{Named, Soundness, Vault};
@@ -51,7 +51,7 @@ pub(crate) fn read_all(files: &Files, vault: &Vault) -> Result<(Verified, Named)
     files.forget_all();
     // ORDER: what is derived from the log is read before it, so that a writer who goes on meanwhile only makes the log
     // longer.
-    let derived = watermark(&files.storage, files.log()?.history().0);
+    let derived = Watermark::read(&files.storage);
     let mut warnings = Vec::new();
     let mut checkpoints = files
         .checkpoints()
@@ -96,7 +96,7 @@ pub(crate) fn read_all(files: &Files, vault: &Vault) -> Result<(Verified, Named)
         warnings
             .push(format!("{} cannot be read; it is passed over, delete it", FileName::Checkpoint(seq.0)));
     }
-    if let Watermark::At(seq) = derived
+    if let Some(seq) = derived.of(state.history.0)
         && seq > state.seq
     {
         let file = FileName::Catalog.to_string();

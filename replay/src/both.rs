@@ -26,7 +26,7 @@ pub(crate) fn in_order<R>(mut one: Vec<(usize, R)>, other: Vec<(usize, R)>) -> i
 }
 
 /// Does `there` on a second thread and `here` on this one. A thread that cannot be started is one that does not help.
-pub(crate) fn both<T: Send, H>(there: impl FnOnce() -> T + Send, here: impl FnOnce() -> H) -> (H, Option<T>) {
+pub fn both<T: Send, H>(there: impl FnOnce() -> T + Send, here: impl FnOnce() -> H) -> (H, Option<T>) {
     thread::scope(|scope| {
         let second = thread::Builder::new().spawn_scoped(scope, there);
         let here = here();
