@@ -384,11 +384,17 @@ impl Fold {
                     .filter(|seq| self.touched[*seq as usize - 1].contains(&Slot(slot)))
                     .map(Seq)
                     .collect();
-                let found: Result<Vec<Seq>, _> = index.touches(Slot(slot), Seq(*after), Seq(*to)).collect();
-                assert_eq!(found.unwrap(), expected, "seed {seed}, slot {slot}, ({after}, {to}]");
-                let back: Result<Vec<Seq>, _> =
-                    index.touches_back(Slot(slot), Seq(*after), Seq(*to)).collect();
-                assert!(back.unwrap().iter().eq(expected.iter().rev()), "seed {seed}, slot {slot}");
+                let found = || index.touches(Slot(slot), Seq(*after), Seq(*to));
+                let back = || index.touches_back(Slot(slot), Seq(*after), Seq(*to));
+                // Segment by segment, and several segments at once.
+                for found in [found(), found().all().unwrap()] {
+                    let found: Result<Vec<Seq>, _> = found.collect();
+                    assert_eq!(found.unwrap(), expected, "seed {seed}, slot {slot}, ({after}, {to}]");
+                }
+                for back in [back(), back().all().unwrap()] {
+                    let back: Result<Vec<Seq>, _> = back.collect();
+                    assert!(back.unwrap().iter().eq(expected.iter().rev()), "seed {seed}, slot {slot}");
+                }
             }
         }
         for (after, to) in &ranges {
