@@ -43,16 +43,11 @@ pub struct Checkpoint<R> {
 /// Has what opening a checkpoint reads fetched. For whoever has something else to read before.
 pub fn will_open(reader: &impl ReadAt) {
     // What cannot be read says so when it is opened.
-    if let Ok(file_bytes) = reader.len() {
-        reader.will_read(0, HEADER_BYTES as u64);
-        will_read_directory(reader, file_bytes);
-    }
-}
-
-/// The directory lies at the end, and is in proportion to the pages: it may come while the header is read that says where.
-fn will_read_directory(reader: &impl ReadAt, file_bytes: u64) {
-    let bytes = (file_bytes / DIRECTORY_PART + DIRECTORY_BYTES_MIN).min(file_bytes);
-    reader.will_read(file_bytes - bytes, bytes);
+    let Ok(file_bytes) = reader.len() else { return };
+    reader.will_read(0, HEADER_BYTES as u64);
+    // The directory lies at the end, and is in proportion to the pages: where exactly, only the header says.
+    let directory = (file_bytes / DIRECTORY_PART + DIRECTORY_BYTES_MIN).min(file_bytes);
+    reader.will_read(file_bytes - directory, directory);
 }
 
 impl<R: ReadAt> Checkpoint<R> {
@@ -78,7 +73,6 @@ impl<R: ReadAt> Checkpoint<R> {
             let what = "the file ends in it";
             return Err(CheckpointError::Damaged { part: Part::Header, offset: 0, what });
         }
-        will_read_directory(&reader, file_bytes);
         let mut bytes = [0; HEADER_BYTES];
         reader.read_exact_at(0, &mut bytes).map_err(io)?;
         let header = CheckpointHeader::from_bytes(&bytes, file_bytes)?;

@@ -129,6 +129,19 @@ pub(crate) fn open_checkpoint(
     Checkpoint::open_with(stored(storage, seq.0), |earlier| Some(stored(storage, earlier)))
 }
 
+/// The sequence numbers of the checkpoints of these names, ascending.
+pub(crate) fn checkpoints_among(names: &[String]) -> Vec<Seq> {
+    let mut seqs: Vec<Seq> = names
+        .iter()
+        .filter_map(|name| match FileName::parse(name) {
+            Some(FileName::Checkpoint(seq)) => Some(Seq(seq)),
+            _ => None,
+        })
+        .collect();
+    seqs.sort_unstable();
+    seqs
+}
+
 fn stored(storage: &Arc<dyn Storage>, sequence: u64) -> StoredFile {
     let file = FileName::Checkpoint(sequence).to_string();
     StoredFile { storage: Arc::clone(storage), file }
@@ -265,16 +278,7 @@ impl Files {
 
     /// The sequence numbers of the checkpoints there are, ascending.
     pub(crate) fn checkpoints(&self) -> io::Result<Vec<Seq>> {
-        let names = self.storage.list()?;
-        let mut seqs: Vec<Seq> = names
-            .iter()
-            .filter_map(|name| match FileName::parse(name) {
-                Some(FileName::Checkpoint(seq)) => Some(Seq(seq)),
-                _ => None,
-            })
-            .collect();
-        seqs.sort_unstable();
-        Ok(seqs)
+        self.storage.list().map(|names| checkpoints_among(&names))
     }
 
     /// The same as they were listed last, where that was for a version not before this; otherwise they are listed again. One

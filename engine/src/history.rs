@@ -552,7 +552,9 @@ impl History {
             At::Head => head.id.seq(),
             At::Number(seq) if seq <= head.id.seq() => {
                 // Most of a disk's time is waiting: what is asked next comes while it is looked whether it is still there.
-                if let Some(index) = self.files().index_at_hand(seq) {
+                if seq < head.id.seq()
+                    && let Some(index) = self.files().index_at_hand(seq)
+                {
                     Past::new(self.files(), index, seq).will_be_asked();
                     announced = true;
                 }

@@ -4,7 +4,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
-use flow_history_checkpoint::Checkpoint;
+use flow_history_checkpoint::{Checkpoint, CheckpointError};
 use flow_history_flow::{Component, Slot};
 use flow_history_replay::{Chain, LogError, LogIndex, Seq, Touches, What};
 
@@ -25,6 +25,9 @@ pub(crate) type Place = OnceLock<(Chain, i64)>;
 
 /// A component, and its slot.
 type Standing = (Slot, Arc<Component>);
+
+/// What a checkpoint has in a slot, and what touched the slot since.
+type Since<'p> = (Result<Option<Arc<Component>>, CheckpointError>, Touches<&'p LogIndex>);
 
 /// What was found of an id at a version.
 struct Found {
@@ -138,9 +141,8 @@ impl Past {
         let Some(checkpoint) = self.nearest() else { return Ok(None) };
         // Another id may have the same hash.
         for slot in checkpoint.slots_of_hash(id).unwrap_or_default() {
-            self.files.will_read_slot(checkpoint, slot);
-            let touches = self.touches(slot, self.from())?;
-            match self.files.component_in(checkpoint, slot) {
+            let (standing, touches) = self.since(checkpoint, slot)?;
+            match standing {
                 Ok(Some(component)) if *component.id == *id => {
                     return Ok(self.follow(touches, Some(component))?.map(|component| (slot, component)));
                 }
@@ -149,10 +151,6 @@ impl Past {
             }
         }
         Ok(None)
-    }
-
-    fn from(&self) -> Seq {
-        self.nearest().map_or(Seq::ZERO, |nearest| Seq(nearest.header().sequence))
     }
 
     /// The component in a slot, where there was one.
@@ -169,9 +167,8 @@ impl Past {
 
     fn read(&self, slot: Slot) -> Result<Option<Arc<Component>>, LogError> {
         let Some(checkpoint) = self.nearest() else { return self.follow_from_the_oldest(slot) };
-        self.files.will_read_slot(checkpoint, slot);
-        let touches = self.touches(slot, self.from())?;
-        match self.files.component_in(checkpoint, slot) {
+        let (standing, touches) = self.since(checkpoint, slot)?;
+        match standing {
             Ok(component) => self.follow(touches, component),
             // What is derived may be missing; the log has it too.
             Err(_) => self.follow_from_the_oldest(slot),
@@ -182,7 +179,15 @@ impl Past {
         self.follow(self.touches(slot, self.index.oldest())?, self.index.component_at_oldest(slot)?)
     }
 
-    /// What touched a slot from a version to this one, on its way from the disk while its page is read.
+    /// What was in a slot at the checkpoint, and what touched the slot since, which is on its way from the disk while the page is
+    /// read.
+    fn since(&self, checkpoint: &Checkpoint<StoredFile>, slot: Slot) -> Result<Since<'_>, LogError> {
+        self.files.will_read_slot(checkpoint, slot);
+        let touches = self.touches(slot, Seq(checkpoint.header().sequence))?;
+        Ok((self.files.component_in(checkpoint, slot), touches))
+    }
+
+    /// What touched a slot from a version to this one.
     fn touches(&self, slot: Slot, from: Seq) -> Result<Touches<&LogIndex>, LogError> {
         self.index.touches(slot, from, self.seq).all()
     }

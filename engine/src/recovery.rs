@@ -11,7 +11,7 @@ use flow_history_replay::{
 
 use crate::active_segment::{ActiveSegment, fill_new};
 use crate::catalog::Watermark;
-use crate::files::Files;
+use crate::files::{Files, checkpoints_among};
 use crate::storage::{Failed, LockError, Storage, replace_file, write_all};
 use crate::tuning::Tuning;
 use crate::writer::Start;
@@ -68,7 +68,7 @@ pub(crate) fn open_to_write(
         return Err(files.log_error(LogError::damaged(&file, 0, Some(seq), What::LogIsShorter)));
     }
 
-    let checkpoint = files.checkpoints().unwrap_or_default().pop().unwrap_or_default();
+    let checkpoint = checkpoints_among(&names).pop().unwrap_or_default();
     let checkpoint_bytes = storage.len(&FileName::Checkpoint(checkpoint.0).to_string()).unwrap_or_default();
     let bytes_before = log.segments().iter().rev().skip(1).map(|segment| segment.bytes).sum();
     let next_pool = leftovers.iter().map(|(_, number)| number + 1).max().unwrap_or(1);

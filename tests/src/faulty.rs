@@ -1,5 +1,6 @@
 //! A storage that counts, and fails when told to.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -78,6 +79,25 @@ struct Held {
     calls: Vec<Call>,
     fault: Option<Fault>,
     struck: Vec<String>,
+    cold: Option<Cold>,
+}
+
+/// A disk of which the system keeps what was fetched since: a read waits for pages that nobody read before, and that it was not
+/// said would be read.
+#[derive(Default)]
+struct Cold {
+    fetched: HashSet<(String, u64)>,
+    waits: Vec<(String, u64)>,
+}
+
+const PAGE_BYTES: u64 = 4 << 10;
+
+impl Cold {
+    /// Says whether any of it was not there yet.
+    fn fetch(&mut self, file: &str, offset: u64, length: u64) -> bool {
+        let pages = offset / PAGE_BYTES..(offset + length).div_ceil(PAGE_BYTES);
+        pages.filter(|page| self.fetched.insert((file.to_owned(), *page))).count() > 0
+    }
 }
 
 impl Faulty {
@@ -105,6 +125,17 @@ impl Faulty {
     #[must_use]
     pub fn changing(&self) -> u64 {
         Call::CHANGING.iter().map(|call| self.count(*call)).sum()
+    }
+
+    /// Has the system keep nothing of the files from now on but what is fetched.
+    pub fn cool(&self) {
+        self.held.lock().unwrap().cold = Some(Cold::default());
+    }
+
+    /// The file and the offset of each read that had to wait since.
+    #[must_use]
+    pub fn waits(&self) -> Vec<(String, u64)> {
+        self.held.lock().unwrap().cold.as_ref().map_or_else(Vec::new, |cold| cold.waits.clone())
     }
 
     /// On which files the fault struck.
@@ -144,7 +175,20 @@ impl Source for Faulty {
 
     fn read_at(&self, file: &str, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         self.may(Call::Read, file)?;
-        self.inner.read_at(file, offset, buffer)
+        let count = self.inner.read_at(file, offset, buffer)?;
+        if let Some(cold) = &mut self.held.lock().unwrap().cold
+            && cold.fetch(file, offset, count as u64)
+        {
+            cold.waits.push((file.to_owned(), offset));
+        }
+        Ok(count)
+    }
+
+    fn will_read(&self, file: &str, offset: u64, length: u64) {
+        if let Some(cold) = &mut self.held.lock().unwrap().cold {
+            cold.fetch(file, offset, length);
+        }
+        self.inner.will_read(file, offset, length);
     }
 }
 

@@ -16,7 +16,6 @@ mod gene; //       operations by chance, made to fit a flow
 mod model; //      a history as a plain list of flows
 mod faulty; //     a storage that counts, and fails when told to
 mod trickle; //    a storage that does as little as it may
-mod cold_disk; //  a storage that counts how often a reader waits
 mod disk; //       what lies on a disk, and what is left of it when the power goes
 mod sim_disk; //   the disk as a storage that keeps account of every step
 mod secrets; //    the secrets of a workload, and what must be true of them
@@ -30,7 +29,6 @@ mod skip; //       what could not be tried here
 
 pub use crate::chance::Chance;
 pub use crate::clock::SeededClock;
-pub use crate::cold_disk::ColdDisk;
 pub use crate::disk::{Disk, Fate, Files, Outcome, Step};
 pub use crate::faulty::{Call, Fault, Faulty};
 pub use crate::forged::{Forged, Frame, crc32};

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use flow_history::{Author, Component, Durability, History, MemoryStorage, Options, Seq, StateHash, Tuning};
 use flow_history_replay::SEGMENT_HEADER_BYTES;
-use flow_history_tests::{Chance, ColdDisk, SeededClock};
+use flow_history_tests::{Chance, Faulty, SeededClock};
 
 const CHANGES: u64 = 10_000;
 /// Between two checkpoints lie 2,500 entries, and what is appended while one is written.
@@ -100,7 +100,7 @@ fn one_component_of_long_ago_waits_for_the_disk_a_few_times() {
     assert!(places.len() == 2 && places[1] - places[0] > 10_000, "{places:?}");
     let asked = places[1] - 100;
 
-    let disk = Arc::new(ColdDisk::new(storage));
+    let disk = Arc::new(Faulty::new(Arc::new(storage)));
     let history = Options::new().open_storage_read_only(Arc::clone(&disk) as _).unwrap();
     let blocks = |log: &flow_history_replay::Log| -> usize {
         log.segments()

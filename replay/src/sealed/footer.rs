@@ -238,11 +238,6 @@ impl Footer {
     pub(crate) fn block_of(&self, seq: Seq) -> usize {
         self.blocks.partition_point(|block| block.start.first_seq <= seq).saturating_sub(1)
     }
-
-    /// The place of the page of the slot index that names a slot if any does.
-    pub(crate) fn slot_page_of(&self, slot: u32) -> Option<usize> {
-        self.slot_pages.partition_point(|page| page.first <= slot.into()).checked_sub(1)
-    }
 }
 
 fn check_block(start: &BlockStart, parts: &[Part; PARTS]) -> Result<(), Broken> {

@@ -174,47 +174,54 @@ impl SegmentIndex {
         self.0.shelf.put(self.key(kind, at), piece, bytes);
     }
 
-    /// Has the footer fetched, where it is not kept.
+    /// Has the system fetch the parts that a piece is read from, which lie one behind the other, where it is not kept.
+    fn will_read<T: Any + Send + Sync>(&self, kind: Kind, at: usize, parts: &[Part]) {
+        if let Some(first) = parts.first().filter(|_| self.kept::<T>(kind, at).is_none()) {
+            let bytes = parts.iter().map(|part| u64::from(part.bytes)).sum();
+            self.0.source.will_read(&self.0.file, first.offset, bytes);
+        }
+    }
+
+    /// Has the footer fetched.
     pub(crate) fn will_read_footer(&self) {
-        let header = &self.0.header;
-        if self.kept::<Footer>(Kind::Footer, 0).is_none() {
-            self.0.source.will_read(&self.0.file, header.footer_offset, header.footer_bytes.into());
-        }
+        self.will_read::<Footer>(Kind::Footer, 0, &[self.footer_part()]);
     }
 
-    /// Has the page of the slot index fetched that would name a slot, where it is not kept.
+    /// Has the page of the slot index fetched that would name a slot.
     pub(crate) fn will_read_slot(&self, slot: Slot) -> Result<(), LogError> {
-        if slot.0 >= self.0.header.after.next_slot {
-            return Ok(());
-        }
-        let footer = self.footer()?;
-        let page = footer.slot_page_of(slot.0).and_then(|at| Some((at, footer.slot_pages.get(at)?.part)));
-        if let Some((at, part)) = page
-            && self.kept::<SlotPage>(Kind::SlotPage, at).is_none()
-        {
-            self.0.source.will_read(&self.0.file, part.offset, part.bytes.into());
+        if let Some(at) = self.slot_page_of(slot)? {
+            let page = self.footer()?.slot_pages.get(at).map(|page| page.part);
+            self.will_read::<SlotPage>(Kind::SlotPage, at, page.as_slice());
         }
         Ok(())
     }
 
-    /// Has a block fetched, where it is not kept.
+    /// Has a block fetched.
     pub(crate) fn will_read_block(&self, at: usize) -> Result<(), LogError> {
-        if self.kept::<Block>(Kind::Block, at).is_some() {
-            return Ok(());
-        }
         let footer = self.footer()?;
-        let parts = footer.blocks.get(at).map(|place| place.parts.as_slice()).unwrap_or_default();
-        let bytes = parts.iter().map(|part| u64::from(part.bytes)).sum();
-        self.0.source.will_read(&self.0.file, parts.first().map_or(0, |part| part.offset), bytes);
+        let parts = footer.blocks.get(at).map(|place| place.parts.as_slice());
+        self.will_read::<Block>(Kind::Block, at, parts.unwrap_or_default());
         Ok(())
+    }
+
+    fn footer_part(&self) -> Part {
+        let header = &self.0.header;
+        Part { offset: header.footer_offset, bytes: header.footer_bytes, sum: header.footer_sum }
+    }
+
+    /// The place of the page of the slot index that names a slot if any does.
+    fn slot_page_of(&self, slot: Slot) -> Result<Option<usize>, LogError> {
+        if slot.0 >= self.0.header.after.next_slot {
+            return Ok(None);
+        }
+        Ok(self.footer()?.slot_pages.partition_point(|page| page.first <= slot.0.into()).checked_sub(1))
     }
 
     pub(crate) fn footer(&self) -> Result<Arc<Footer>, LogError> {
         let header = &self.0.header;
         self.piece(Kind::Footer, 0, Footer::bytes, || {
-            let (offset, bytes) = (header.footer_offset, header.footer_bytes);
-            let bytes = self.read(&[Part { offset, bytes, sum: header.footer_sum }])?;
-            Footer::decode(&bytes, header).map_err(|why| self.broken(offset, None, why))
+            let bytes = self.read(&[self.footer_part()])?;
+            Footer::decode(&bytes, header).map_err(|why| self.broken(header.footer_offset, None, why))
         })
     }
 
@@ -619,13 +626,10 @@ impl SegmentIndex {
 
     /// The blocks that hold an entry which touched a slot, as far as entries between these are in them.
     pub(crate) fn blocks_of(&self, slot: Slot, (after, to): (Seq, Seq)) -> Result<Vec<u32>, LogError> {
-        if slot.0 >= self.0.header.after.next_slot {
-            return Ok(Vec::new());
-        }
+        let Some(page) = self.slot_page_of(slot)? else { return Ok(Vec::new()) };
         let footer = self.footer()?;
         let from = footer.blocks.partition_point(|place| place.last_seq() <= after);
         let end = footer.blocks.partition_point(|place| place.start.first_seq <= to);
-        let Some(page) = footer.slot_page_of(slot.0) else { return Ok(Vec::new()) };
         let blocks = self.read_slot_page(page)?.map_or(Ok(Vec::new()), |(page, place)| {
             page.blocks_of(slot.0).map_err(|why| self.broken(place.part.offset, None, why))
         })?;
