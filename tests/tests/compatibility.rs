@@ -2,10 +2,10 @@
 //! format are refused with nothing touched; a newer checkpoint is passed over.
 //!
 //! Method: a history with sealed segments, a base, a checkpoint of layout 1 and a raw segment lies in
-//! `data/golden-sealed-0` beside a list of its versions. `golden` does the same for raw segments, and makes its bytes
-//! again; what is compressed need not come out the same from another version of zstd.
-//! `data/golden-vault-0` has secrets, and a key that stands below.
-//! `FLOW_HISTORY_REGENERATE=golden-sealed-0`, or `golden-vault-0`, writes it anew, until a version of the library is released.
+//! `data/golden-sealed-0` beside a list of its versions, its blocks in codec 1, which is not written any more; another in
+//! `data/golden-sealed-1`, in codec 2. `golden` does the same for raw segments, and makes its bytes again; what is compressed
+//! need not come out the same from another version of zstd. `data/golden-vault-0` has secrets, and a key that stands below.
+//! `FLOW_HISTORY_REGENERATE=golden-sealed-1`, or `golden-vault-0`, writes it anew, until a version of the library is released.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -16,15 +16,18 @@ use flow_history::{
 };
 use flow_history_tests::{Files, SeededClock, crc32};
 
-fn directory() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/golden-sealed-0")
+const WRITTEN: &str = "golden-sealed-1";
+
+fn directory(golden: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(golden)
 }
 
 fn options() -> flow_history::Options {
     let mut tuning = Tuning::hostile();
     tuning.background = false;
-    tuning.segment_bytes_first = 2 << 10;
-    tuning.segment_bytes_max = 2 << 10;
+    tuning.segment_bytes_first = 48 << 10;
+    tuning.segment_bytes_max = 48 << 10;
+    tuning.checkpoint_entries = 250;
     History::options().tuning(tuning).clock(SeededClock::new(16))
 }
 
@@ -32,12 +35,16 @@ fn make() -> Files {
     let storage = MemoryStorage::new();
     let history = options().open_storage(Arc::new(storage.clone())).unwrap();
     let alice = Author::user("alice").named("Alice Ä.");
-    for at in 0..60_u64 {
-        let id = format!("pump-{}", at % 7);
-        let change = history.change(&alice, "a change").session("session-1").attribute("ticket", "OPS-7");
+    for at in 0..1_500_u64 {
+        let id = format!("pump-{}", if at < 70 { at % 7 } else { at / 9 % 7 });
+        let change = history.change(&alice, if at < 70 { "a change" } else { "" });
+        let change = if at < 70 { change.session("session-1").attribute("ticket", "OPS-7") } else { change };
         let change = match at {
             0..7 => change.add(Component::new(id.as_str(), "processor").field("rate", at)),
             _ if at % 13 == 0 => change.set(id.as_str(), "text", "long ".repeat(90)),
+            _ if ((at * at * 2_654_435_761) >> 13) % 9 < 4 => {
+                change.set(id.as_str(), "x", at * 37 % 400).set(id.as_str(), "y", at * 91 % 300)
+            }
             _ => change.set(id.as_str(), "rate", at),
         };
         change.append().unwrap();
@@ -46,12 +53,12 @@ fn make() -> Files {
                 history.undo(Scope::Flow, &alice).unwrap();
                 history.redo(Scope::Flow, &alice).unwrap();
             }
-            50 => drop(history.label(&alice, "released", At::Back(3)).unwrap()),
+            1_400 => drop(history.label(&alice, "released", At::Back(3)).unwrap()),
             _ => {}
         }
     }
     history.mark(&alice, Mark::Freeze).unwrap();
-    history.prune(&Author::operator("olga"), 25, &LiveStamps::GiveUp).unwrap();
+    history.prune(&Author::operator("olga"), 700, &LiveStamps::GiveUp).unwrap();
     history.close().unwrap();
     let history = options().open_storage(Arc::new(storage.clone())).unwrap();
     history.change(&alice, "after closing").remove("pump-1").append().unwrap();
@@ -64,7 +71,9 @@ fn make() -> Files {
 fn versions(history: &History) -> String {
     let mut text = String::new();
     let oldest = history.log().next().unwrap().unwrap().entry.seq.0 - 1;
-    for seq in oldest..=history.version().seq().0 {
+    let newest = history.version().seq().0;
+    // Of a long history every tenth.
+    for seq in (oldest..=newest).step_by(if newest > 100 { 10 } else { 1 }) {
         let view = history.at(seq).unwrap();
         let flow = view.to_flow().unwrap();
         writeln!(text, "{seq} {} {} {}", view.version().unwrap(), flow.state_hash(), flow.len()).unwrap();
@@ -75,8 +84,9 @@ fn versions(history: &History) -> String {
     text
 }
 
-fn golden() -> (Files, String) {
-    if std::env::var("FLOW_HISTORY_REGENERATE").as_deref() == Ok("golden-sealed-0") {
+fn golden(golden: &str) -> (Files, String) {
+    let directory = || directory(golden);
+    if golden == WRITTEN && std::env::var("FLOW_HISTORY_REGENERATE").as_deref() == Ok(WRITTEN) {
         static ONCE: std::sync::Once = std::sync::Once::new();
         ONCE.call_once(|| {
             let files = make();
@@ -102,7 +112,13 @@ fn golden() -> (Files, String) {
 
 #[test]
 fn sealed_segments_a_base_and_a_checkpoint_that_were_written_once_open_for_ever() {
-    let (files, expected) = golden();
+    for name in ["golden-sealed-0", WRITTEN] {
+        opens_for_ever(name);
+    }
+}
+
+fn opens_for_ever(name: &str) {
+    let (files, expected) = golden(name);
     for kind in ["history", "base-", "checkpoint-", ".sealed", ".raw"] {
         assert!(files.keys().any(|name| name.contains(kind)), "{kind}: {:?}", files.keys());
     }
@@ -189,7 +205,7 @@ fn secrets_that_were_sealed_once_open_under_their_key_for_ever() {
 
 #[test]
 fn a_newer_format_of_any_file_is_refused_and_nothing_is_touched() {
-    let (files, expected) = golden();
+    let (files, expected) = golden(WRITTEN);
     let mut tried = 0;
     for (name, bytes) in &files {
         let is_checkpoint = name.starts_with("checkpoint-");

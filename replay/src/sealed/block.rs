@@ -1,24 +1,28 @@
 //! A block: some 64 KiB of entries as columns, or 256 KiB of few large ones, in four parts that are read one by one.
 //!
 //! ```text
-//! part  codec 1                                                  codec 0
+//! part  codec 2                                                  codec 0
 //! 0     points, one at every 128th entry but the first           the same
-//! 1     heads: columns of integers                               nothing
+//! 1     heads: columns of integers, then shapes                  nothing
 //! 2     ids: the column IdBytes, then the texts of Id            nothing
 //! 3     bodies: the other integers, then the other texts         for each entry its length (4 bytes) and canonical bytes
 //! ```
 //!
 //! A point is the chain before its entry (32 bytes), and how much of each column the entries before take, so that an entry
-//! is read from the last point before it. Codec 0 is for what would inflate to more than [`BLOCK_INFLATED_MAX`](crate::BLOCK_INFLATED_MAX).
+//! is read from the last point before it. Codec 1, which is read and not written, has no shapes. Codec 0 is for what would inflate to more than [`BLOCK_INFLATED_MAX`](crate::BLOCK_INFLATED_MAX).
 
 use flow_history_flow::Slot;
 
-use super::column::{Deflate, Inflate, Integers, IntegersShape, put_integers, put_texts};
+use super::column::{
+    Deflate, Inflate, Integers, IntegersShape, opening, put_column, put_integers, put_of_shapes, put_texts,
+    worth,
+};
 use super::cursors::Cursors;
 use super::grammar::{self, HEADS, Ints, Passage, Texts, Units};
 use super::heads::{Heads, Touched};
 use super::integer::{Broken, Reader, put_integer};
 use super::parts::{Parts, length_of};
+use super::shapes::{self, Ends, SHAPED};
 use super::stored::Stored;
 use crate::effects::{Act, Allowance, Effect, Effects};
 use crate::{CHAIN_EVERY, Chain, Seq};
@@ -33,7 +37,9 @@ pub(crate) const BODIES_PART: usize = 3;
 /// Entries as they are.
 pub(crate) const CODEC_PLAIN: u8 = 0;
 /// Entries as columns.
-pub(crate) const CODEC_COLUMNS: u8 = 1;
+const CODEC_COLUMNS: u8 = 1;
+/// Entries as columns and shapes.
+pub(crate) const CODEC_SHAPES: u8 = 2;
 
 // ---- Entries to columns ----
 
@@ -41,21 +47,25 @@ pub(crate) const CODEC_COLUMNS: u8 = 1;
 pub(crate) struct Columns {
     ints: Vec<Vec<u64>>,
     texts: Vec<Vec<u8>>,
+    /// How far those that are shaped have grown behind each entry.
+    ends: Vec<Ends>,
 }
 
 impl Columns {
     pub(crate) fn new() -> Self {
-        Self { ints: vec![Vec::new(); Ints::COUNT], texts: vec![Vec::new(); Texts::COUNT] }
+        let (ints, texts) = (vec![Vec::new(); Ints::COUNT], vec![Vec::new(); Texts::COUNT]);
+        Self { ints, texts, ends: Vec::new() }
     }
 
     /// Columns that hold nothing and take nothing.
     pub(crate) fn new_empty() -> Self {
-        Self { ints: Vec::new(), texts: Vec::new() }
+        Self { ints: Vec::new(), texts: Vec::new(), ends: Vec::new() }
     }
 
     pub(crate) fn clear(&mut self) {
         self.ints.iter_mut().for_each(Vec::clear);
         self.texts.iter_mut().for_each(Vec::clear);
+        self.ends.clear();
     }
 
     pub(crate) fn ints(&self, column: Ints) -> &[u64] {
@@ -75,25 +85,63 @@ impl Columns {
     pub(crate) fn shred(&mut self, canonical: &[u8], units: &mut Units, seq: u64) -> Result<(), Broken> {
         let mut shred = Shred { reader: Reader(canonical), columns: self };
         grammar::entry(&mut shred, units, seq)?;
-        shred.reader.end()
+        shred.reader.end()?;
+        self.ends.push(SHAPED.map(|column| self.ints(column).len()));
+        Ok(())
     }
 
     /// The parts 1 to 3.
     pub(crate) fn parts(&self, deflate: &mut Deflate) -> [Vec<u8>; 3] {
+        let stored = |column: &Ints| {
+            let mut bytes = Vec::new();
+            // Who works on something goes on with it.
+            put_column(&mut bytes, self.ints(*column), *column == Ints::Slot, deflate);
+            bytes
+        };
+        let mut ints: Vec<Vec<u8>> = Ints::ALL.iter().map(stored).collect();
+        let shapes = self.shapes(&mut ints, deflate);
         let mut parts: [Vec<u8>; 3] = Default::default();
         let [heads, ids, bodies] = &mut parts;
-        for (at, column) in self.ints.iter().enumerate() {
-            let part = match at {
-                0..HEADS => &mut *heads,
-                HEADS => &mut *ids,
-                _ => &mut *bodies,
-            };
-            put_integers(part, column, deflate);
+        for (at, column) in ints.iter().enumerate() {
+            match at {
+                0..HEADS => heads.extend_from_slice(column),
+                HEADS => ids.extend_from_slice(column),
+                _ => bodies.extend_from_slice(column),
+            }
         }
+        heads.extend(shapes);
         for (at, column) in self.texts.iter().enumerate() {
             put_texts(if at == Texts::Id as usize { &mut *ids } else { &mut *bodies }, column, deflate);
         }
         parts
+    }
+
+    /// The shapes of the entries where that takes less; then the columns that follow from them hold nothing any more.
+    fn shapes(&self, ints: &mut [Vec<u8>], deflate: &mut Deflate) -> Vec<u8> {
+        let taken = |ints: &[Vec<u8>]| {
+            SHAPED.iter().filter_map(|column| ints.get(*column as usize)).map(Vec::len).sum::<usize>()
+        };
+        let inflated = SHAPED.iter().map(|column| opening(self.ints(*column).len())).sum();
+        let mut shapes = Vec::new();
+        if deflate.compresses() && deflate.may(inflated) {
+            let columns = SHAPED.map(|column| self.ints(column));
+            let mut without = ints.to_vec();
+            for (column, values) in SHAPED.iter().zip(columns) {
+                if let Some(stored) = without.get_mut(*column as usize) {
+                    stored.clear();
+                    put_of_shapes(stored, values);
+                }
+            }
+            let new = shapes::put(&columns, &self.ends, deflate).unwrap_or_default();
+            if !new.is_empty() && new.len() + taken(&without) < worth(taken(ints)) && deflate.take(inflated) {
+                ints.clone_from_slice(&without);
+                shapes = new;
+            }
+        }
+        if shapes.is_empty() {
+            shapes::put_none(&mut shapes, deflate);
+        }
+        shapes
     }
 }
 
@@ -161,6 +209,17 @@ pub(crate) struct BlockStart {
     pub(crate) chain: Chain,
     pub(crate) log_time: i64,
     pub(crate) next_slot: u32,
+}
+
+impl BlockStart {
+    /// Whether its entries are columns.
+    pub(crate) fn has_columns(&self) -> bool {
+        matches!(self.codec, CODEC_COLUMNS | CODEC_SHAPES)
+    }
+
+    pub(crate) fn has_shapes(&self) -> bool {
+        self.codec == CODEC_SHAPES
+    }
 }
 
 /// A block that can give its entries back.
@@ -235,8 +294,8 @@ impl Block {
         let (points, columns) = bytes.split_at_checked(*points_bytes).ok_or(early)?;
         let points = read_points(&start, points)?;
         match start.codec {
-            CODEC_COLUMNS => {
-                let columns = Stored::read(bytes, *points_bytes, of_columns)?;
+            CODEC_COLUMNS | CODEC_SHAPES => {
+                let columns = Stored::read(bytes, *points_bytes, of_columns, start.has_shapes())?;
                 Ok(Self { heads: Heads::new(start, columns)?, points })
             }
             CODEC_PLAIN => {
@@ -251,8 +310,8 @@ impl Block {
                 }
                 reader.end()?;
                 let parts = all.parts(&mut Deflate::new(None));
-                let columns = Stored::read(parts.concat(), 0, &parts.each_ref().map(Vec::len))?;
-                let start = BlockStart { codec: CODEC_COLUMNS, ..start };
+                let columns = Stored::read(parts.concat(), 0, &parts.each_ref().map(Vec::len), true)?;
+                let start = BlockStart { codec: CODEC_SHAPES, ..start };
                 Ok(Self { heads: Heads::new(start, columns)?, points })
             }
             _ => Err(Broken("a block is of no known codec")),
@@ -503,7 +562,7 @@ fn read_points(start: &BlockStart, part: &[u8]) -> Result<Points, Broken> {
     let count = (start.entries as usize).saturating_sub(1) / CHAIN_EVERY;
     let mut reader = Reader(part);
     let chains = (0..count).map(|_| reader.fixed().map(Chain)).collect::<Result<Vec<_>, _>>()?;
-    let (more, stored) = IntegersShape::read(&mut reader, &mut Inflate::new())?;
+    let (more, stored) = IntegersShape::read_simple(&mut reader, &mut Inflate::new())?;
     reader.end()?;
     if more.len() != count * COLUMNS {
         return Err(wrong);

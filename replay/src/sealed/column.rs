@@ -1,26 +1,53 @@
 //! Columns: the same thing of many entries side by side, each stored in the way that takes fewest bytes.
 //!
 //! ```text
-//! integers := count | 0 for a count of 0, else: least | bits | if bits > 0: way | bytes | the bytes
-//!   bits     that the largest less the least takes; 57 and more are written as 64
-//!   way      0 packed: value less the least in so many bits, the lowest first, one behind the other, zeros to a whole byte
+//! integers := count | 0 for a count of 0, else: least | bits | if bits > 0: way + 8 zeros | bytes | the bytes
+//!   zeros    that all values less the least end in: what is left of them without is what is stored
+//!   bits     that the largest of these takes; 57 and more are written as 64
+//!   way      0 packed: in so many bits, the lowest first, one behind the other, zeros to a whole byte
 //!            1 zstd of planes: the lowest byte of each, then the next of each, as many as the bits take
+//!            2 packed in fewer bits, with exceptions (few.rs)
+//!            3 how far back the same stands (recurring.rs)
+//!            4 no bytes: it follows from the shapes of the entries (shapes.rs)
 //! texts    := bytes before compression | 0 for 0, else: way | bytes | the bytes
 //!   way      0 as they are, 1 zstd
 //! ```
+//!
+//! In memory there are two ways, packed and planes: what is stored in another is made planes when it is opened.
 
 use std::cell::RefCell;
 use std::ops::Range;
 
 use zstd::bulk::{Compressor, Decompressor};
 
+use super::few;
 use super::integer::{Broken, Reader, put_integer};
+use super::recurring;
 use crate::BLOCK_INFLATED_MAX;
 
 const PLAIN: u8 = 0;
 const ZSTD: u8 = 1;
-/// Packed integers are read at any place without a pass over the others; zstd has to save more than 1 in this many.
+/// Packed integers are read at any place without a pass over the others; another way has to save more than 1 byte in this many.
 const WORTH_ONE_IN: usize = 12;
+/// The way stands in the lowest bits of its byte, how many zeros are left out in those above.
+const WAY_BITS: u32 = 3;
+/// Most zeros that are left out.
+const ZEROS_MAX: u32 = 31;
+
+/// How the integers of a column are stored.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) enum Way {
+    #[default]
+    Packed,
+    Planes,
+    Few,
+    Recurring,
+    Shapes,
+}
+
+impl Way {
+    const ALL: [Self; 5] = [Self::Packed, Self::Planes, Self::Few, Self::Recurring, Self::Shapes];
+}
 
 /// So many integers are read together: more than most columns have, and a column that says it has very many takes no more memory.
 pub(crate) const TOGETHER: usize = 4_096;
@@ -38,6 +65,23 @@ impl Deflate {
         Self { compressor, left: BLOCK_INFLATED_MAX }
     }
 
+    /// Whether it compresses at all.
+    pub(crate) fn compresses(&self) -> bool {
+        self.compressor.is_some()
+    }
+
+    /// Whether so much may still be inflated.
+    pub(crate) fn may(&self, inflated: usize) -> bool {
+        inflated <= self.left
+    }
+
+    /// Counts what will be inflated, where so much may be.
+    pub(crate) fn take(&mut self, inflated: usize) -> bool {
+        let may = self.may(inflated);
+        self.left -= if may { inflated } else { 0 };
+        may
+    }
+
     /// Begins another block.
     pub(crate) fn begin(&mut self) {
         self.begin_at_least(i32::MIN);
@@ -53,11 +97,11 @@ impl Deflate {
     }
 
     fn smaller(&mut self, bytes: &[u8], below: usize) -> Option<Vec<u8>> {
-        let left = self.left.checked_sub(bytes.len())?;
-        let smaller =
-            self.compressor.as_mut()?.0.compress(bytes).ok().filter(|smaller| smaller.len() < below)?;
-        self.left = left;
-        Some(smaller)
+        if !self.may(bytes.len()) {
+            return None;
+        }
+        let smaller = self.compressor.as_mut()?.0.compress(bytes).ok();
+        smaller.filter(|smaller| smaller.len() < below && self.take(bytes.len()))
     }
 }
 
@@ -94,40 +138,110 @@ fn inflate(bytes: &[u8], inflated: usize) -> Result<Vec<u8>, Broken> {
     if out.len() == inflated { Ok(out) } else { Err(Broken("it inflates to another length")) }
 }
 
-/// Writes integers.
-pub(crate) fn put_integers(bytes: &mut Vec<u8>, values: &[u64], deflate: &mut Deflate) {
-    put_integer(bytes, values.len() as u64);
-    let Some((least, most)) = values.iter().min().zip(values.iter().max()) else { return };
-    put_integer(bytes, *least);
-    let bits = match u64::BITS - (most - least).leading_zeros() {
-        57.. => 64,
-        bits => bits,
-    };
-    bytes.push(u8::try_from(bits).unwrap_or(64));
-    if bits == 0 {
-        return;
+/// Integers without what all of them have in common.
+pub(crate) struct Above {
+    pub(crate) values: Vec<u64>,
+    least: u64,
+    /// Zeros that all of them end in, which are left out.
+    zeros: u32,
+    /// That the largest takes.
+    pub(crate) bits: u32,
+}
+
+impl Above {
+    pub(crate) fn new(values: &[u64]) -> Self {
+        let least = values.iter().min().copied().unwrap_or_default();
+        let any = values.iter().fold(0, |any, value| any | (value - least));
+        let zeros = if any == 0 { 0 } else { any.trailing_zeros().min(ZEROS_MAX) };
+        let bits = match u64::BITS - (any >> zeros).leading_zeros() {
+            57.. => 64,
+            bits => bits,
+        };
+        // In 64 bits nothing is left out, so that a value takes its place as a whole.
+        let zeros = if bits == 64 { 0 } else { zeros };
+        Self { values: values.iter().map(|value| (value - least) >> zeros).collect(), least, zeros, bits }
     }
-    let packed = pack(values, *least, bits);
-    let planes: Vec<u8> = (0..bits.div_ceil(8) as usize)
-        .flat_map(|plane| values.iter().map(move |value| (value - least).to_le_bytes().get(plane).copied()))
+
+    /// Writes them as they are stored; `None` for those that follow from shapes.
+    fn put(&self, bytes: &mut Vec<u8>, stored: Option<(Way, &[u8])>) {
+        put_integer(bytes, self.values.len() as u64);
+        if self.values.is_empty() {
+            return;
+        }
+        put_integer(bytes, self.least);
+        bytes.push(u8::try_from(self.bits).unwrap_or(64));
+        if self.bits > 0 {
+            let (way, stored) = stored.unwrap_or((Way::Shapes, &[]));
+            bytes.push(way as u8 | u8::try_from(self.zeros << WAY_BITS).unwrap_or_default());
+            put_integer(bytes, stored.len() as u64);
+            bytes.extend_from_slice(stored);
+        }
+    }
+}
+
+fn planes(values: &[u64], bits: u32) -> Vec<u8> {
+    let plane = |plane: usize| values.iter().filter_map(move |value| value.to_le_bytes().get(plane).copied());
+    (0..bits.div_ceil(8) as usize).flat_map(plane).collect()
+}
+
+/// Writes integers, packed or in planes.
+pub(crate) fn put_integers(bytes: &mut Vec<u8>, values: &[u64], deflate: &mut Deflate) {
+    let above = Above::new(values);
+    let (way, stored) = packed_or_planes(&above, deflate);
+    above.put(bytes, Some((way, &stored)));
+}
+
+/// As [`put_integers`], or in another way where that takes less; where the same values are expected to come again soon, as
+/// what recurs.
+pub(crate) fn put_column(bytes: &mut Vec<u8>, values: &[u64], recurs: bool, deflate: &mut Deflate) {
+    let above = Above::new(values);
+    let (mut way, mut stored) = packed_or_planes(&above, deflate);
+    if deflate.compresses() && above.bits > 0 && deflate.may(opening(values.len())) {
+        let few = (Way::Few, few::put(&above, deflate));
+        let recurring = recurs.then(|| (Way::Recurring, recurring::put(&above, deflate)));
+        for (other, bytes) in [Some(few), recurring].into_iter().flatten() {
+            if bytes.len() < worth(stored.len()) && deflate.take(opening(values.len())) {
+                (way, stored) = (other, bytes);
+            }
+        }
+    }
+    above.put(bytes, Some((way, &stored)));
+}
+
+/// What another way has to take less than.
+pub(crate) fn worth(bytes: usize) -> usize {
+    bytes - bytes / WORTH_ONE_IN
+}
+
+/// What integers take while they are made planes.
+pub(crate) fn opening(count: usize) -> usize {
+    count.saturating_mul(size_of::<u64>())
+}
+
+/// Writes of integers only what they have in common: they follow from the shapes of the entries.
+pub(crate) fn put_of_shapes(bytes: &mut Vec<u8>, values: &[u64]) {
+    Above::new(values).put(bytes, None);
+}
+
+fn packed_or_planes(above: &Above, deflate: &mut Deflate) -> (Way, Vec<u8>) {
+    let packed = pack(&above.values, above.bits);
+    let planes = || planes(&above.values, above.bits);
+    match (deflate.compresses() && above.bits > 0)
+        .then(|| deflate.smaller(&planes(), worth(packed.len())))
         .flatten()
-        .collect();
-    let worth = packed.len() - packed.len() / WORTH_ONE_IN;
-    put_bytes(bytes, &packed, deflate.smaller(&planes, worth).as_deref());
+    {
+        Some(smaller) => (Way::Planes, smaller),
+        None => (Way::Packed, packed),
+    }
 }
 
-fn put_bytes(bytes: &mut Vec<u8>, plain: &[u8], smaller: Option<&[u8]>) {
-    bytes.push(if smaller.is_some() { ZSTD } else { PLAIN });
-    let stored = smaller.unwrap_or(plain);
-    put_integer(bytes, stored.len() as u64);
-    bytes.extend_from_slice(stored);
-}
-
-fn pack(values: &[u64], least: u64, bits: u32) -> Vec<u8> {
+/// The lowest bits of each, one behind the other.
+pub(crate) fn pack(values: &[u64], bits: u32) -> Vec<u8> {
+    let mask = mask(bits);
     let mut packed = Vec::with_capacity(packed_bytes(values.len(), bits).unwrap_or_default() + 8);
     let (mut held, mut count) = (0_u128, 0);
     for value in values {
-        held |= u128::from(value - least) << count;
+        held |= u128::from(value & mask) << count;
         count += bits;
         while count >= 8 {
             let [low, ..] = held.to_le_bytes();
@@ -143,7 +257,11 @@ fn pack(values: &[u64], least: u64, bits: u32) -> Vec<u8> {
     packed
 }
 
-fn packed_bytes(count: usize, bits: u32) -> Option<usize> {
+fn mask(bits: u32) -> u64 {
+    1_u64.checked_shl(bits).map_or(u64::MAX, |above| above - 1)
+}
+
+pub(crate) fn packed_bytes(count: usize, bits: u32) -> Option<usize> {
     count.checked_mul(bits as usize).map(|bits| bits.div_ceil(8))
 }
 
@@ -151,7 +269,11 @@ fn packed_bytes(count: usize, bits: u32) -> Option<usize> {
 pub(crate) fn put_texts(bytes: &mut Vec<u8>, texts: &[u8], deflate: &mut Deflate) {
     put_integer(bytes, texts.len() as u64);
     if !texts.is_empty() {
-        put_bytes(bytes, texts, deflate.smaller(texts, texts.len()).as_deref());
+        let smaller = deflate.smaller(texts, texts.len());
+        bytes.push(if smaller.is_some() { ZSTD } else { PLAIN });
+        let stored = smaller.as_deref().unwrap_or(texts);
+        put_integer(bytes, stored.len() as u64);
+        bytes.extend_from_slice(stored);
     }
 }
 
@@ -160,8 +282,9 @@ pub(crate) fn put_texts(bytes: &mut Vec<u8>, texts: &[u8], deflate: &mut Deflate
 pub(crate) struct IntegersShape {
     count: usize,
     least: u64,
+    zeros: u32,
     bits: u32,
-    planes: bool,
+    way: Way,
 }
 
 impl IntegersShape {
@@ -181,19 +304,35 @@ impl IntegersShape {
         if bits == 0 {
             return Ok((Self { count, least, ..Self::default() }, &[]));
         }
-        let way = reader.byte()?;
+        let way_and_zeros = reader.byte()?;
+        let way = Way::ALL.get(usize::from(way_and_zeros % (1 << WAY_BITS)));
+        let way = *way.ok_or(Broken("a column is stored in no known way"))?;
+        let zeros = u32::from(way_and_zeros >> WAY_BITS);
+        if bits + zeros > u64::BITS {
+            return Err(Broken("integers of so many bits"));
+        }
         let stored = reader.count()?;
         let stored = reader.take(stored)?;
         let short = Broken("a column is not as long as it says");
-        let shape = Self { count, least, bits, planes: way == ZSTD };
+        let shape = Self { count, least, zeros, bits, way };
         match way {
-            PLAIN if packed_bytes(count, bits) != Some(stored.len()) => Err(short),
-            PLAIN => Ok((shape, stored)),
-            ZSTD => {
-                inflate.take(shape.planes_bytes().ok_or(short)?)?;
-                Ok((shape, stored))
-            }
-            _ => Err(Broken("a column is stored in no known way")),
+            Way::Packed if packed_bytes(count, bits) != Some(stored.len()) => return Err(short),
+            Way::Packed => {}
+            Way::Planes => inflate.take(shape.planes_bytes().ok_or(short)?)?,
+            Way::Few | Way::Recurring | Way::Shapes => inflate.take(opening(count))?,
+        }
+        Ok((shape, stored))
+    }
+
+    /// As [`IntegersShape::read`], of integers that are packed or in planes, as all are that are no column of entries.
+    pub(crate) fn read_simple<'b>(
+        reader: &mut Reader<'b>,
+        inflate: &mut Inflate,
+    ) -> Result<(Self, &'b [u8]), Broken> {
+        let (shape, stored) = Self::read(reader, inflate)?;
+        match shape.way {
+            Way::Packed | Way::Planes => Ok((shape, stored)),
+            Way::Few | Way::Recurring | Way::Shapes => Err(Broken("integers are stored as only columns are")),
         }
     }
 
@@ -210,20 +349,56 @@ impl IntegersShape {
         self.planes_bytes().unwrap_or_default()
     }
 
+    /// Whether the integers follow from the shapes of the entries.
+    pub(crate) fn is_of_shapes(&self) -> bool {
+        self.way == Way::Shapes
+    }
+
     /// The integers, from the bytes behind.
     pub(crate) fn open(self, stored: &[u8]) -> Result<Integers, Broken> {
-        let bytes = if self.bits == 0 {
-            Vec::new()
-        } else if self.planes {
-            inflate(stored, self.bytes())?
-        } else {
-            let mut bytes = Vec::with_capacity(stored.len() + 8);
-            bytes.extend_from_slice(stored);
-            bytes.extend([0; 8]);
-            bytes
+        let bytes = match self.way {
+            _ if self.bits == 0 => Vec::new(),
+            Way::Packed => padded(stored),
+            Way::Planes => inflate(stored, self.bytes())?,
+            Way::Few => return self.of_above(&few::read(stored, self.count, self.bits)?),
+            Way::Recurring => return self.of_above(&recurring::read(stored, self.count)?),
+            Way::Shapes => return Err(Broken("a column follows from shapes that are not there")),
         };
         Ok(Integers { shape: self, bytes })
     }
+
+    /// These integers.
+    pub(crate) fn of(self, values: impl Iterator<Item = u64>) -> Result<Integers, Broken> {
+        let above = |value: u64| value.checked_sub(self.least).filter(|above| above & mask(self.zeros) == 0);
+        let above = values.map(|value| above(value).map(|above| above >> self.zeros));
+        self.of_above(&above.collect::<Option<Vec<_>>>().ok_or(NOT_THESE)?)
+    }
+
+    fn of_above(self, above: &[u64]) -> Result<Integers, Broken> {
+        if above.len() != self.count || above.iter().any(|value| value & !mask(self.bits) != 0) {
+            return Err(NOT_THESE);
+        }
+        Ok(Integers { shape: Self { way: Way::Planes, ..self }, bytes: planes(above, self.bits) })
+    }
+}
+
+const NOT_THESE: Broken = Broken("a column holds other integers than it says");
+
+/// Packed integers with eight zeros behind, so that each is read as one word.
+fn padded(packed: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(packed.len() + 8);
+    bytes.extend_from_slice(packed);
+    bytes.extend([0; 8]);
+    bytes
+}
+
+/// So many integers of so many bits, from where they are packed.
+pub(crate) fn unpack(packed: &[u8], count: usize, bits: u32) -> Result<Integers, Broken> {
+    if packed_bytes(count, bits) != Some(packed.len()) || bits > 56 {
+        return Err(Broken("a column is not as long as it says"));
+    }
+    let shape = IntegersShape { count, bits, ..IntegersShape::default() };
+    shape.open(packed)
 }
 
 /// Integers that were read, to look up by place.
@@ -236,7 +411,7 @@ pub(crate) struct Integers {
 
 impl Integers {
     pub(crate) fn read(reader: &mut Reader<'_>, inflate: &mut Inflate) -> Result<Self, Broken> {
-        let (shape, stored) = IntegersShape::read(reader, inflate)?;
+        let (shape, stored) = IntegersShape::read_simple(reader, inflate)?;
         shape.open(stored)
     }
 
@@ -251,14 +426,14 @@ impl Integers {
 
     #[inline]
     pub(crate) fn get(&self, at: usize) -> Option<u64> {
-        let IntegersShape { count, least, bits, planes } = self.shape;
+        let IntegersShape { count, least, zeros, bits, way } = self.shape;
         if at >= count {
             return None;
         }
         if bits == 0 {
             return Some(least);
         }
-        let above = if planes {
+        let above = if way == Way::Planes {
             let mut above = u64::from(*self.bytes.get(at)?);
             let mut place = at;
             for shift in (8..bits).step_by(8) {
@@ -270,9 +445,9 @@ impl Integers {
             let bit = at * bits as usize;
             let word = self.bytes.get(bit / 8..bit / 8 + 8)?;
             let word = u64::from_le_bytes(word.try_into().ok()?) >> (bit % 8);
-            if bits == 64 { word } else { word & ((1 << bits) - 1) }
+            word & mask(bits)
         };
-        Some(least.wrapping_add(above))
+        Some(least.wrapping_add(above << zeros))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = u64> {
@@ -286,26 +461,26 @@ impl Integers {
 
     /// As [`Integers::first`], those in a range, as far as there are any.
     pub(crate) fn some(&self, range: Range<usize>) -> Vec<u64> {
-        let IntegersShape { count, least, bits, planes } = self.shape;
+        let IntegersShape { count, least, zeros, bits, way } = self.shape;
         let range = range.start.min(count)..range.end.min(count);
         if bits == 0 {
             return vec![least; range.len()];
         }
-        if !planes {
+        if way == Way::Packed {
             // As `get` does it, without asking for each what is the same for all.
-            let mask = if bits == u64::BITS { u64::MAX } else { (1 << bits) - 1 };
+            let mask = mask(bits);
             let value = |at: usize| {
                 let bit = at * bits as usize;
                 let bytes = self.bytes.get(bit / 8..).and_then(|bytes| bytes.first_chunk());
                 let word = bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes));
-                least.wrapping_add((word >> (bit % 8)) & mask)
+                least.wrapping_add((word >> (bit % 8) & mask) << zeros)
             };
             return range.map(value).collect();
         }
         let mut values = vec![least; range.len()];
         for (plane, shift) in self.bytes.chunks_exact(count).zip((0..bits).step_by(8)) {
             for (value, byte) in values.iter_mut().zip(plane.get(range.clone()).unwrap_or_default()) {
-                *value = value.wrapping_add(u64::from(*byte) << shift);
+                *value = value.wrapping_add(u64::from(*byte) << (shift + zeros));
             }
         }
         values
@@ -324,13 +499,14 @@ impl Integers {
 
     /// The places at which this stands, ascending.
     pub(crate) fn places_of(&self, value: u64) -> impl Iterator<Item = usize> {
-        let IntegersShape { count, least, bits, planes } = self.shape;
-        let above = value.checked_sub(least).filter(|above| u64::BITS - above.leading_zeros() <= bits);
+        let IntegersShape { count, least, zeros, bits, way } = self.shape;
+        let above = value.checked_sub(least).filter(|above| above & mask(zeros) == 0);
+        let above = above.map(|above| above >> zeros).filter(|above| above & !mask(bits) == 0);
         let [low, ..] = above.unwrap_or_default().to_le_bytes();
         let may_be = move |chunk: &Range<usize>| {
             // Most differ in the lowest byte, and bytes side by side are compared many at a time.
             let bytes = self.bytes.get(chunk.clone()).unwrap_or_default();
-            !planes || bytes.iter().fold(false, |found, byte| found | (*byte == low))
+            way == Way::Packed || bytes.iter().fold(false, |found, byte| found | (*byte == low))
         };
         let chunks = if above.is_some() { 0..count.div_ceil(64) } else { 0..0 };
         let chunks = chunks.map(move |chunk| chunk * 64..count.min(chunk * 64 + 64)).filter(may_be);
@@ -384,23 +560,76 @@ pub(crate) fn read_texts(reader: &mut Reader<'_>, inflate: &mut Inflate) -> Resu
     shape.open(stored)
 }
 
+/// In which way integers are stored, where there are different ones.
+#[cfg(test)]
+pub(crate) fn way_of(reader: &mut Reader<'_>, inflate: &mut Inflate) -> Result<Option<Way>, Broken> {
+    let (shape, _) = IntegersShape::read(reader, inflate)?;
+    Ok((shape.bits > 0).then_some(shape.way))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Deflate, Inflate, Integers, Reader, put_integers, put_texts, read_texts};
+    use super::{
+        Deflate, Inflate, Integers, IntegersShape, Reader, Way, put_column, put_integers, put_texts,
+        read_texts, way_of,
+    };
 
-    #[test]
-    fn a_column_is_read_back_whichever_way_it_was_stored() {
-        let columns: [Vec<u64>; 9] = [
+    fn columns() -> [Vec<u64>; 15] {
+        let mixed = |at: u64| at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16;
+        [
             vec![],
             vec![7],
             vec![9; 1_000],
             (0..1_000).collect(),
-            (0..1_000_u64).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 61_001).collect(),
+            (0..1_000).map(|at| mixed(at) % 61_001).collect(),
             vec![u64::MAX, 0, 1],
             vec![1 << 56, 0, 3],
             (0..500).map(|at| at % 2).collect(),
             (0..500).map(|at| 1_000_000 + (at % 3) * 70_000).collect(),
-        ];
+            // Numbers above zero, as they are written.
+            (0..700).map(|at| 2 * (mixed(at) % 4_000)).collect(),
+            (0..700).map(|at| 5 + ((mixed(at) % 3) << 50)).collect(),
+            // Few are large.
+            (0..700).map(|at| mixed(at) % if at % 50 == 3 { 1 << 33 } else { 700 }).collect(),
+            (0..700).map(|at| if at == 699 { u64::MAX } else { mixed(at) % 61 }).collect(),
+            // The same comes again soon, or after very long.
+            (0..700).map(|at| mixed(at / 14 * 7) % (1 << 40) + mixed(at) % 2).collect(),
+            (0..700).map(|at| mixed(at % 300 * 7 / (1 + at % 2))).collect(),
+        ]
+    }
+
+    #[test]
+    fn a_column_of_entries_is_read_back_whichever_way_it_was_stored() {
+        let mut ways = Vec::new();
+        for (level, recurs) in [(None, true), (Some(3), true), (Some(3), false)] {
+            for column in columns() {
+                let (mut deflate, mut bytes) = (Deflate::new(level), Vec::new());
+                put_column(&mut bytes, &column, recurs, &mut deflate);
+                let (mut reader, mut inflate) = (Reader(&bytes), Inflate::new());
+                let (shape, stored) = IntegersShape::read(&mut reader, &mut inflate).unwrap();
+                assert_eq!(reader.end(), Ok(()));
+                let read = shape.open(stored).unwrap();
+                assert_eq!(read.iter().collect::<Vec<_>>(), column);
+                assert_eq!(read.first(usize::MAX), column);
+                for value in column.iter().copied().chain([0, 6, u64::MAX]) {
+                    let places: Vec<usize> = (0..column.len()).filter(|at| column[*at] == value).collect();
+                    assert_eq!(read.places_of(value).collect::<Vec<_>>(), places, "{value}");
+                }
+                let way = way_of(&mut Reader(&bytes), &mut Inflate::new()).unwrap();
+                // Only columns of entries are stored in other ways.
+                let simple = Integers::read(&mut Reader(&bytes), &mut Inflate::new());
+                assert_eq!(simple.is_ok(), !matches!(way, Some(Way::Few | Way::Recurring)));
+                ways.extend(way);
+            }
+        }
+        for way in [Way::Packed, Way::Planes, Way::Few, Way::Recurring] {
+            assert!(ways.contains(&way), "{way:?}");
+        }
+    }
+
+    #[test]
+    fn a_column_is_read_back_whichever_way_it_was_stored() {
+        let columns = columns();
         for level in [None, Some(3)] {
             let (mut deflate, mut bytes) = (Deflate::new(level), Vec::new());
             for column in &columns {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::block::{BlockStart, CODEC_COLUMNS, CODEC_PLAIN, Columns, PARTS, put_points};
+use super::block::{BlockStart, CODEC_PLAIN, CODEC_SHAPES, Columns, PARTS, put_points};
 use super::column::Deflate;
 use super::facts::Facts;
 use super::footer::{BlockPlace, Footer, Page, Part};
@@ -225,7 +225,7 @@ impl Sealer {
             return;
         }
         let is_large = self.start.bytes > BLOCK_INFLATED_MAX as u64;
-        self.start.codec = if is_large { CODEC_PLAIN } else { CODEC_COLUMNS };
+        self.start.codec = if is_large { CODEC_PLAIN } else { CODEC_SHAPES };
         let [heads, ids, bodies] = if is_large {
             [Vec::new(), Vec::new(), std::mem::take(&mut self.payload)]
         } else {
@@ -313,7 +313,7 @@ fn start_of_block(facts: &Facts, chain: Chain) -> BlockStart {
         first_seq: Seq(facts.seq.0 + 1),
         entries: 0,
         bytes: 0,
-        codec: CODEC_COLUMNS,
+        codec: CODEC_SHAPES,
         chain,
         log_time: facts.log_time,
         next_slot: facts.grown.next_slot,

@@ -48,6 +48,9 @@ impl Heads {
         if of_each.iter().any(|column| columns.ints_len(*column) != start.entries as usize) {
             return Err(Broken("a column is not of all entries"));
         }
+        if columns.shapes_len().is_some_and(|shapes| shapes != start.entries as usize) {
+            return Err(Broken("the shapes are not of all entries"));
+        }
         // An integer takes a byte of an entry or more, a byte of a text takes one, and every entry begins with one. A column of
         // integers that are all alike takes no bytes of the block, so that it could say any number of them.
         let most = columns.lengths().fold(start.entries as usize, usize::saturating_add);

@@ -12,6 +12,9 @@
 
 mod integer; //       integers as entries write them
 mod column; //        integers and texts side by side
+mod few; //           integers of which few are large
+mod recurring; //     integers that come again soon
+mod shapes; //        what is the same in many entries
 mod grammar; //       the parts of an entry, and the column of each
 mod parts; //         of entries, for who wants what they do to the flow
 mod stored; //        columns as they were read, inflated when they are asked for

@@ -7,7 +7,7 @@ use std::{fmt, io};
 
 use flow_history_flow::{ComponentId, Name, Slot};
 
-use super::block::{BODIES_PART, Block, CODEC_COLUMNS, HEADS_PART, IDS_PART, Ids, PARTS, Run};
+use super::block::{BODIES_PART, Block, CODEC_SHAPES, HEADS_PART, IDS_PART, Ids, PARTS, Run};
 use super::footer::{Footer, Page, Part};
 use super::header::SealedHeader;
 use super::heads::Heads;
@@ -286,9 +286,9 @@ impl SegmentIndex {
         let Some(place) = footer.blocks.get(at) else {
             return Err(self.broken(0, None, Broken("there is no such block")));
         };
-        if place.start.codec > CODEC_COLUMNS {
+        if place.start.codec > CODEC_SHAPES {
             let (file, found) = (self.0.file.clone(), place.start.codec.into());
-            return Err(LogError::Unsupported { file, found, max: CODEC_COLUMNS.into() });
+            return Err(LogError::Unsupported { file, found, max: CODEC_SHAPES.into() });
         }
         let parts = place.parts.map(|part| part.bytes as usize);
         let read = Block::read(place.start, bytes, parts);
@@ -312,7 +312,7 @@ impl SegmentIndex {
             return look(&block.heads).map_err(|why| self.broken(0, None, why));
         }
         let footer = self.footer()?;
-        let Some(place) = footer.blocks.get(at).filter(|place| place.start.codec == CODEC_COLUMNS) else {
+        let Some(place) = footer.blocks.get(at).filter(|place| place.start.has_columns()) else {
             return look(&self.block(at)?.heads).map_err(|why| self.broken(0, None, why));
         };
         let offset = place.parts.get(HEADS_PART).map_or(0, |part| part.offset);
@@ -323,7 +323,7 @@ impl SegmentIndex {
             || {
                 let (bytes, offset) = self.parts_of(at, HEADS_PART..HEADS_PART + 1)?;
                 let length = bytes.len();
-                Stored::read(bytes, 0, &[length])
+                Stored::read(bytes, 0, &[length], place.start.has_shapes())
                     .and_then(|columns| Heads::new(place.start, columns))
                     .map_err(|why| self.broken(offset, None, why))
             },
@@ -345,13 +345,13 @@ impl SegmentIndex {
                 let kept = self.kept::<Block>(Kind::Block, at);
                 let of = |heads: &Heads| Ok((heads.added()?, heads.ids()?));
                 let offset = place.parts.get(HEADS_PART).map_or(0, |part| part.offset);
-                let read = if kept.is_some() || place.start.codec != CODEC_COLUMNS {
+                let read = if kept.is_some() || !place.start.has_columns() {
                     of(&kept.map_or_else(|| self.block(at), Ok)?.heads)
                 } else {
                     let (bytes, _) = self.parts_of(at, HEADS_PART..BODIES_PART)?;
                     let parts = [HEADS_PART, IDS_PART];
                     let parts = parts.map(|of| place.parts.get(of).map_or(0, |part| part.bytes as usize));
-                    let columns = Stored::read(bytes, 0, &parts);
+                    let columns = Stored::read(bytes, 0, &parts, place.start.has_shapes());
                     columns.and_then(|columns| of(&Heads::new(place.start, columns)?))
                 };
                 read.map_err(|why| self.broken(offset, Some(place.start.first_seq), why))

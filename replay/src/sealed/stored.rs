@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use super::column::{Inflate, Integers, IntegersShape, TextsShape};
 use super::grammar::{HEADS, Ints, Texts};
 use super::integer::{Broken, Reader};
+use super::shapes::Shapes;
 
 type Opened<T> = OnceLock<Result<T, Broken>>;
 
@@ -15,6 +16,7 @@ pub(crate) struct Stored {
     bytes: Vec<u8>,
     ints: Vec<(IntegersShape, Range<usize>, Opened<Integers>)>,
     texts: Vec<(TextsShape, Range<usize>, Opened<Vec<u8>>)>,
+    shapes: Option<Shapes>,
 }
 
 /// The columns of each part, in the order in which they stand there.
@@ -26,9 +28,16 @@ const NONE: Broken = Broken("a column is missing");
 
 impl Stored {
     /// Looks at what each column says of itself, in some of the parts heads, ids and bodies: the first ones, of these
-    /// lengths, which lie behind `from`. What all of them may inflate to is bounded before anything is.
-    pub(crate) fn read(bytes: Vec<u8>, from: usize, parts: &[usize]) -> Result<Self, Broken> {
+    /// lengths, which lie behind `from`. Behind the heads stand shapes, if the codec has any. What all of them may inflate to
+    /// is bounded before anything is.
+    pub(crate) fn read(
+        bytes: Vec<u8>,
+        from: usize,
+        parts: &[usize],
+        have_shapes: bool,
+    ) -> Result<Self, Broken> {
         let (mut ints, mut texts, mut inflate) = (Vec::new(), Vec::new(), Inflate::new());
+        let mut shapes = None;
         let mut reader = Reader(bytes.get(from..).unwrap_or_default());
         for ((length, of_ints), of_texts) in parts.iter().zip(INTS).zip(TEXTS) {
             let mut part = Reader(reader.take(*length)?);
@@ -38,7 +47,7 @@ impl Stored {
                 let begin = end - part.0.len() - stored.len();
                 begin..begin + stored.len()
             };
-            for _ in of_ints {
+            for _ in of_ints.clone() {
                 let (shape, stored) = IntegersShape::read(&mut part, &mut inflate)?;
                 ints.push((shape, place(&part, stored), OnceLock::new()));
             }
@@ -46,9 +55,12 @@ impl Stored {
                 let (shape, stored) = TextsShape::read(&mut part, &mut inflate)?;
                 texts.push((shape, place(&part, stored), OnceLock::new()));
             }
+            if have_shapes && of_ints.start == 0 {
+                shapes = Shapes::read(&mut part, &mut inflate, place)?;
+            }
             part.end()?;
         }
-        Ok(Self { bytes, ints, texts })
+        Ok(Self { bytes, ints, texts, shapes })
     }
 
     fn at(&self, place: &Range<usize>) -> &[u8] {
@@ -58,7 +70,16 @@ impl Stored {
     /// A column of integers.
     pub(crate) fn ints(&self, column: Ints) -> Result<&Integers, Broken> {
         let (shape, place, opened) = self.ints.get(column as usize).ok_or(NONE)?;
-        opened.get_or_init(|| shape.open(self.at(place))).as_ref().map_err(|why| *why)
+        let open = || match &self.shapes {
+            Some(shapes) if shape.is_of_shapes() => shapes.column(&self.bytes, column, *shape),
+            _ => shape.open(self.at(place)),
+        };
+        opened.get_or_init(open).as_ref().map_err(|why| *why)
+    }
+
+    /// How many entries have a shape, where there are any.
+    pub(crate) fn shapes_len(&self) -> Option<usize> {
+        self.shapes.as_ref().map(Shapes::len)
     }
 
     /// A column of texts.
@@ -87,6 +108,7 @@ impl Stored {
     /// About the bytes that they take in memory, once all of them were asked for.
     pub(crate) fn most_bytes(&self) -> usize {
         let opened: usize = self.ints.iter().map(|(shape, _, _)| shape.bytes()).sum();
-        self.bytes.len() + opened + self.texts.iter().map(|(shape, _, _)| shape.len()).sum::<usize>()
+        let shapes = self.shapes.as_ref().map_or(0, Shapes::bytes);
+        self.bytes.len() + shapes + opened + self.texts.iter().map(|(shape, _, _)| shape.len()).sum::<usize>()
     }
 }
