@@ -14,8 +14,8 @@
 use flow_history_flow::Slot;
 
 use super::column::{
-    Deflate, Inflate, Integers, IntegersShape, opening, put_column, put_integers, put_of_shapes, put_texts,
-    worth,
+    Deflate, Inflate, Integers, IntegersShape, of_shapes, opening, put_column, put_integers,
+    put_recurring_column, put_texts, worth,
 };
 use super::cursors::Cursors;
 use super::grammar::{self, HEADS, Ints, Passage, Texts, Units};
@@ -92,14 +92,22 @@ impl Columns {
 
     /// The parts 1 to 3.
     pub(crate) fn parts(&self, deflate: &mut Deflate) -> [Vec<u8>; 3] {
+        // A block that inflates to much as it is has no room for what other ways take until they are opened.
+        let inflated = opening(2 * self.ints.iter().map(Vec::len).sum::<usize>())
+            + self.texts.iter().map(Vec::len).sum::<usize>();
+        let is_ordinary = deflate.compresses() && deflate.may(inflated);
         let stored = |column: &Ints| {
-            let mut bytes = Vec::new();
-            // Who works on something goes on with it.
-            put_column(&mut bytes, self.ints(*column), *column == Ints::Slot, deflate);
+            let (mut bytes, values) = (Vec::new(), self.ints(*column));
+            match column {
+                _ if !is_ordinary => put_integers(&mut bytes, values, deflate),
+                // Who works on something goes on with it.
+                Ints::Slot => put_recurring_column(&mut bytes, values, deflate),
+                _ => put_column(&mut bytes, values, deflate),
+            }
             bytes
         };
         let mut ints: Vec<Vec<u8>> = Ints::ALL.iter().map(stored).collect();
-        let shapes = self.shapes(&mut ints, deflate);
+        let shapes = is_ordinary.then(|| self.shapes(&mut ints, deflate)).flatten();
         let mut parts: [Vec<u8>; 3] = Default::default();
         let [heads, ids, bodies] = &mut parts;
         for (at, column) in ints.iter().enumerate() {
@@ -109,7 +117,7 @@ impl Columns {
                 _ => bodies.extend_from_slice(column),
             }
         }
-        heads.extend(shapes);
+        heads.extend(shapes.unwrap_or_else(shapes::none));
         for (at, column) in self.texts.iter().enumerate() {
             put_texts(if at == Texts::Id as usize { &mut *ids } else { &mut *bodies }, column, deflate);
         }
@@ -117,31 +125,21 @@ impl Columns {
     }
 
     /// The shapes of the entries where that takes less; then the columns that follow from them hold nothing any more.
-    fn shapes(&self, ints: &mut [Vec<u8>], deflate: &mut Deflate) -> Vec<u8> {
-        let taken = |ints: &[Vec<u8>]| {
-            SHAPED.iter().filter_map(|column| ints.get(*column as usize)).map(Vec::len).sum::<usize>()
-        };
-        let inflated = SHAPED.iter().map(|column| opening(self.ints(*column).len())).sum();
-        let mut shapes = Vec::new();
-        if deflate.compresses() && deflate.may(inflated) {
-            let columns = SHAPED.map(|column| self.ints(column));
-            let mut without = ints.to_vec();
-            for (column, values) in SHAPED.iter().zip(columns) {
-                if let Some(stored) = without.get_mut(*column as usize) {
-                    stored.clear();
-                    put_of_shapes(stored, values);
-                }
-            }
-            let new = shapes::put(&columns, &self.ends, deflate).unwrap_or_default();
-            if !new.is_empty() && new.len() + taken(&without) < worth(taken(ints)) && deflate.take(inflated) {
-                ints.clone_from_slice(&without);
-                shapes = new;
+    fn shapes(&self, ints: &mut [Vec<u8>], deflate: &mut Deflate) -> Option<Vec<u8>> {
+        let columns = SHAPED.map(|column| self.ints(column));
+        let shapes = deflate.on_trial(|deflate| shapes::put(&columns, &self.ends, deflate))?;
+        let follow = columns.map(of_shapes);
+        let without: usize = follow.iter().map(Vec::len).sum();
+        let with = SHAPED.iter().filter_map(|column| ints.get(*column as usize)).map(Vec::len).sum();
+        if shapes.len() + without >= worth(with) {
+            return None;
+        }
+        for (column, follows) in SHAPED.iter().zip(follow) {
+            if let Some(stored) = ints.get_mut(*column as usize) {
+                *stored = follows;
             }
         }
-        if shapes.is_empty() {
-            shapes::put_none(&mut shapes, deflate);
-        }
-        shapes
+        Some(shapes)
     }
 }
 

@@ -70,16 +70,17 @@ impl Deflate {
         self.compressor.is_some()
     }
 
+    /// Does what may be thrown away: what is counted meanwhile is not.
+    pub(crate) fn on_trial<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {
+        let left = self.left;
+        let result = act(self);
+        self.left = left;
+        result
+    }
+
     /// Whether so much may still be inflated.
     pub(crate) fn may(&self, inflated: usize) -> bool {
         inflated <= self.left
-    }
-
-    /// Counts what will be inflated, where so much may be.
-    pub(crate) fn take(&mut self, inflated: usize) -> bool {
-        let may = self.may(inflated);
-        self.left -= if may { inflated } else { 0 };
-        may
     }
 
     /// Begins another block.
@@ -97,11 +98,11 @@ impl Deflate {
     }
 
     fn smaller(&mut self, bytes: &[u8], below: usize) -> Option<Vec<u8>> {
-        if !self.may(bytes.len()) {
-            return None;
-        }
-        let smaller = self.compressor.as_mut()?.0.compress(bytes).ok();
-        smaller.filter(|smaller| smaller.len() < below && self.take(bytes.len()))
+        let left = self.left.checked_sub(bytes.len())?;
+        let smaller =
+            self.compressor.as_mut()?.0.compress(bytes).ok().filter(|smaller| smaller.len() < below)?;
+        self.left = left;
+        Some(smaller)
     }
 }
 
@@ -191,18 +192,26 @@ pub(crate) fn put_integers(bytes: &mut Vec<u8>, values: &[u64], deflate: &mut De
     above.put(bytes, Some((way, &stored)));
 }
 
-/// As [`put_integers`], or in another way where that takes less; where the same values are expected to come again soon, as
-/// what recurs.
-pub(crate) fn put_column(bytes: &mut Vec<u8>, values: &[u64], recurs: bool, deflate: &mut Deflate) {
+/// As [`put_integers`], of a column of a block with room for what opening it takes: or in another way where that takes less.
+pub(crate) fn put_column(bytes: &mut Vec<u8>, values: &[u64], deflate: &mut Deflate) {
+    put_in_some_way(bytes, values, deflate, &[(Way::Few, few::put)]);
+}
+
+/// As [`put_column`], of values that are expected to come again soon.
+pub(crate) fn put_recurring_column(bytes: &mut Vec<u8>, values: &[u64], deflate: &mut Deflate) {
+    put_in_some_way(bytes, values, deflate, &[(Way::Few, few::put), (Way::Recurring, recurring::put)]);
+}
+
+type Put = fn(&Above, &mut Deflate) -> Vec<u8>;
+
+fn put_in_some_way(bytes: &mut Vec<u8>, values: &[u64], deflate: &mut Deflate, others: &[(Way, Put)]) {
     let above = Above::new(values);
     let (mut way, mut stored) = packed_or_planes(&above, deflate);
-    if deflate.compresses() && above.bits > 0 && deflate.may(opening(values.len())) {
-        let few = (Way::Few, few::put(&above, deflate));
-        let recurring = recurs.then(|| (Way::Recurring, recurring::put(&above, deflate)));
-        for (other, bytes) in [Some(few), recurring].into_iter().flatten() {
-            if bytes.len() < worth(stored.len()) && deflate.take(opening(values.len())) {
-                (way, stored) = (other, bytes);
-            }
+    for (other, put) in others.iter().filter(|_| above.bits > 0) {
+        // What is inside is inflated when the column is opened, and counted then.
+        let bytes = deflate.on_trial(|deflate| put(&above, deflate));
+        if bytes.len() < worth(stored.len()) {
+            (way, stored) = (*other, bytes);
         }
     }
     above.put(bytes, Some((way, &stored)));
@@ -218,9 +227,11 @@ pub(crate) fn opening(count: usize) -> usize {
     count.saturating_mul(size_of::<u64>())
 }
 
-/// Writes of integers only what they have in common: they follow from the shapes of the entries.
-pub(crate) fn put_of_shapes(bytes: &mut Vec<u8>, values: &[u64]) {
-    Above::new(values).put(bytes, None);
+/// What is stored of integers that follow from the shapes of the entries: what they have in common.
+pub(crate) fn of_shapes(values: &[u64]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    Above::new(values).put(&mut bytes, None);
+    bytes
 }
 
 fn packed_or_planes(above: &Above, deflate: &mut Deflate) -> (Way, Vec<u8>) {
@@ -570,8 +581,8 @@ pub(crate) fn way_of(reader: &mut Reader<'_>, inflate: &mut Inflate) -> Result<O
 #[cfg(test)]
 mod tests {
     use super::{
-        Deflate, Inflate, Integers, IntegersShape, Reader, Way, put_column, put_integers, put_texts,
-        read_texts, way_of,
+        Deflate, Inflate, Integers, IntegersShape, Reader, Way, put_column, put_integers,
+        put_recurring_column, put_texts, read_texts, way_of,
     };
 
     fn columns() -> [Vec<u64>; 15] {
@@ -604,7 +615,8 @@ mod tests {
         for (level, recurs) in [(None, true), (Some(3), true), (Some(3), false)] {
             for column in columns() {
                 let (mut deflate, mut bytes) = (Deflate::new(level), Vec::new());
-                put_column(&mut bytes, &column, recurs, &mut deflate);
+                let put = if recurs { put_recurring_column } else { put_column };
+                put(&mut bytes, &column, &mut deflate);
                 let (mut reader, mut inflate) = (Reader(&bytes), Inflate::new());
                 let (shape, stored) = IntegersShape::read(&mut reader, &mut inflate).unwrap();
                 assert_eq!(reader.end(), Ok(()));

@@ -1,13 +1,12 @@
 //! Blocks and pages that nobody wrote. A column of integers that are all alike takes no bytes, whatever number of them it says
 //! it has: nothing may be made of that number, nor go through it, that the block could not hold.
 
-use super::block::{Block, BlockStart, CODEC_SHAPES, COLUMNS, Columns, PARTS, put_points};
-use super::column::{Deflate, Inflate, Way, way_of};
-use super::grammar::{HEADS, Ints, Texts, Units};
+use super::block::{Block, BlockStart, CODEC_SHAPES, COLUMNS};
+use super::grammar::{HEADS, Ints, Texts};
 use super::indexes::SlotPage;
-use super::integer::{Broken, Reader, put_integer};
-use super::shapes::SHAPED;
-use crate::{CHAIN_EVERY, Chain, ENCODING, Seq};
+use super::integer::{Broken, put_integer};
+use super::made::{edit, of_entries};
+use crate::{CHAIN_EVERY, Chain, Seq};
 
 fn constant(bytes: &mut Vec<u8>, count: u64, value: u64) {
     put_integer(bytes, count);
@@ -131,112 +130,9 @@ fn a_slot_is_in_no_more_blocks_than_there_are() {
     }
 }
 
-/// An entry as people make them: mostly one or two fields of a component on which they worked just before.
-fn edit(at: u64, bytes: &mut Vec<u8>) {
-    let mixed = (at + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mixed = (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 20;
-    let elapsed = if mixed.is_multiple_of(40) { 700_000 + mixed % 100_000 } else { mixed % 4_000 };
-    bytes.push(ENCODING);
-    for integer in [0, elapsed, 0, 0, mixed % 3, 0, 1, 1, 0] {
-        put_integer(bytes, integer);
-    }
-    let slot = 100 + at / 12 * 7_919 % 3_000 + mixed % 3;
-    match mixed % 5 {
-        0 => {
-            for integer in [1, 1, slot] {
-                put_integer(bytes, integer);
-            }
-        }
-        of @ 1..=3 => {
-            put_integer(bytes, of);
-            for field in 0..of {
-                for integer in [2, slot, 4 + field, 0, 0, 3, 2 * (mixed % 3_000 + field)] {
-                    put_integer(bytes, integer);
-                }
-            }
-        }
-        _ => {
-            for integer in [1, 2, slot, 9, 1, 1, mixed % 7, 2] {
-                put_integer(bytes, integer);
-            }
-        }
-    }
-}
-
-/// A sound block of such entries: how it begins, its bytes, the bytes of each part, and what its entries are.
-fn of_edits(entries: u32) -> (BlockStart, Vec<u8>, [usize; PARTS], Vec<u8>) {
-    let (mut columns, mut units) = (Columns::new(), Units::default());
-    let (mut payload, mut bytes) = (Vec::new(), 0);
-    let (mut chain, mut chains, mut lengths) = (Chain([0; 32]), Vec::new(), Vec::new());
-    for at in 0..entries {
-        if at > 0 && (at as usize).is_multiple_of(CHAIN_EVERY) {
-            chains.push(chain);
-            lengths.push(columns.lengths().collect());
-            units = Units::default();
-        }
-        let mut canonical = Vec::new();
-        edit(at.into(), &mut canonical);
-        columns.shred(&canonical, &mut units, 1 + u64::from(at)).unwrap();
-        payload.extend(u32::try_from(canonical.len()).unwrap().to_le_bytes());
-        payload.extend(&canonical);
-        bytes += canonical.len() as u64;
-        chain = chain.after(&canonical);
-    }
-    let mut deflate = Deflate::new(Some(3));
-    let points = put_points(&chains, &lengths, &mut deflate);
-    let [heads, ids, bodies] = columns.parts(&mut deflate);
-    let parts = [&points, &heads, &ids, &bodies].map(Vec::len);
-    let (first_seq, chain) = (Seq(1), Chain([0; 32]));
-    let start =
-        BlockStart { first_seq, entries, bytes, codec: CODEC_SHAPES, chain, log_time: 0, next_slot: 4_000 };
-    (start, [points, heads, ids, bodies].concat(), parts, payload)
-}
-
-/// In which way each column of a sound block is stored.
-fn ways(bytes: &[u8], parts: &[usize; PARTS]) -> Vec<Option<Way>> {
-    let [points, heads, ids, bodies] = *parts;
-    let mut ways = Vec::new();
-    let places = [
-        (points, 0..HEADS),
-        (points + heads, HEADS..HEADS + 1),
-        (bytes.len() - bodies, HEADS + 1..Ints::COUNT),
-    ];
-    assert_eq!(points + heads + ids + bodies, bytes.len());
-    for (begin, columns) in places {
-        let mut reader = Reader(bytes.get(begin..).unwrap());
-        ways.extend(columns.map(|_| way_of(&mut reader, &mut Inflate::new()).unwrap()));
-    }
-    ways
-}
-
-#[test]
-fn what_people_do_again_and_again_is_stored_in_every_way_and_read_back() {
-    let (start, bytes, parts, payload) = of_edits(900);
-    let ways = ways(&bytes, &parts);
-    assert_eq!(ways[Ints::Elapsed as usize], Some(Way::Few));
-    assert_eq!(ways[Ints::Slot as usize], Some(Way::Recurring));
-    for column in [Ints::Operations, Ints::Operation, Ints::Field, Ints::Edit] {
-        assert!(SHAPED.contains(&column));
-        assert_eq!(ways[column as usize], Some(Way::Shapes), "{column:?}");
-    }
-    let block = Block::read(start, bytes, parts).unwrap();
-    assert!(block.payload(0..900).unwrap() == payload);
-    // Entered at every place, from the point before it.
-    let mut rest = Reader(&payload);
-    for at in 0..900 {
-        let length = u32::from_le_bytes(rest.fixed().unwrap());
-        let canonical = rest.take(length as usize).unwrap();
-        let run = block.run(at, at + 1).unwrap();
-        assert_eq!(run.get(at).unwrap().bytes, canonical, "entry {at}");
-        for effect in block.effects(at).unwrap() {
-            assert!(block.touches_of(effect.slot.0).unwrap().iter().any(|(entry, _)| *entry == at));
-        }
-    }
-}
-
 #[test]
 fn any_bit_of_a_block_may_be_another_whatever_its_checksum_says() {
-    let (start, bytes, parts, payload) = of_edits(300);
+    let (start, bytes, parts, payload) = of_entries(300, edit);
     let mut refused = 0;
     for bit in 0..bytes.len() * 8 {
         let mut forged = bytes.clone();

@@ -28,6 +28,8 @@ mod footer; //        where everything lies
 mod segment_index; // reading
 mod encode; //        sealing, and checking what was sealed
 #[cfg(test)]
+mod made; //          blocks of entries that were made up
+#[cfg(test)]
 mod forged; //        blocks and pages that nobody wrote
 
 pub(crate) use block::Block;

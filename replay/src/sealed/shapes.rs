@@ -33,9 +33,9 @@ const SHAPES_MAX: usize = 256;
 /// How far columns that are shaped have grown behind each entry.
 pub(crate) type Ends = [usize; SHAPED.len()];
 
-/// Writes that there are no shapes.
-pub(crate) fn put_none(bytes: &mut Vec<u8>, deflate: &mut Deflate) {
-    put_integers(bytes, &[], deflate);
+/// What stands where there are no shapes.
+pub(crate) fn none() -> Vec<u8> {
+    vec![0]
 }
 
 /// The shapes of entries, given how far their columns have grown behind each; `None` where there are very many.
