@@ -26,13 +26,15 @@ impl<R: ReadAt> Checkpoint<R> {
         let turns = Turns::default();
         let mut assembly = Assembly::new(self.header.next_slot);
         // Looked at where they were made, they lie in the nearest cache still.
-        let read = |assembly: &Assembly| self.each_page(&turns, |page| assembly.check(page));
+        let read = |assembly: &Assembly, is_last: bool| {
+            self.each_page(|pages| turns.take(pages, is_last), |page| assembly.check(page))
+        };
         let (here, there) = thread::scope(|scope| {
             let helps = self.component_pages() as usize >= PAGES_FOR_TWO;
-            let help = || thread::Builder::new().spawn_scoped(scope, || read(&assembly));
+            let help = || thread::Builder::new().spawn_scoped(scope, || read(&assembly, true));
             // A thread that cannot be started is one that does not help.
             let second = helps.then(help).and_then(Result::ok);
-            let here = read(&assembly);
+            let here = read(&assembly, false);
             let there = second.map(|second| second.join().unwrap_or_else(|panic| resume_unwind(panic)));
             (here, there.unwrap_or_else(|| Ok(Vec::new())))
         });
@@ -46,23 +48,31 @@ impl<R: ReadAt> Checkpoint<R> {
         })
     }
 
-    /// The components of the pages that nobody took yet, page by page. Several threads may ask at the same time, with the
-    /// same turns: together they are given every page once.
+    /// The components of the pages that nobody took yet, page by page from the first on. Several threads may ask at the same
+    /// time, with the same turns: together they are given every page once.
     ///
     /// # Errors
     /// [`CheckpointError::Damaged`], [`CheckpointError::FileMissing`] and [`CheckpointError::Io`].
     pub fn components(&self, turns: &Turns) -> Result<Vec<PageOfComponents>, CheckpointError> {
-        self.each_page(turns, |page| page)
+        self.each_page(|pages| turns.take(pages, false), |page| page)
+    }
+
+    /// As [`Checkpoint::components`], from the last page on.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::components`].
+    pub fn components_from_the_last(&self, turns: &Turns) -> Result<Vec<PageOfComponents>, CheckpointError> {
+        self.each_page(|pages| turns.take(pages, true), |page| page)
     }
 
     fn each_page<T>(
         &self,
-        turns: &Turns,
+        take: impl Fn(u32) -> Option<u32>,
         with: impl Fn(PageOfComponents) -> T,
     ) -> Result<Vec<T>, CheckpointError> {
         let (mut buffers, mut pool) = (Buffers::default(), Pool::default());
         let mut pages = Vec::new();
-        while let Some(number) = turns.take(self.component_pages()) {
+        while let Some(number) = take(self.component_pages()) {
             let page = self.page_with(number, &mut buffers)?;
             pages.push(with(page.components_sharing(&mut pool)?));
             buffers.reuse(page);
@@ -117,13 +127,46 @@ fn unlike(part: Part) -> CheckpointError {
 /// The components of a page, ascending by slot.
 pub type PageOfComponents = Vec<(Slot, Arc<Component>)>;
 
-/// Which pages were taken already, where several threads read one checkpoint.
+/// Which pages were taken already, where several threads read one checkpoint, from either end.
 #[derive(Debug, Default)]
-pub struct Turns(AtomicU32);
+pub struct Turns {
+    taken: AtomicU32,
+    first: AtomicU32,
+    last: AtomicU32,
+}
 
 impl Turns {
-    fn take(&self, pages: u32) -> Option<u32> {
-        let number = self.0.fetch_add(1, Ordering::Relaxed);
-        (number < pages).then_some(number)
+    /// The first page of so many that nobody took, or the last one.
+    fn take(&self, pages: u32, is_last: bool) -> Option<u32> {
+        // Whoever is let in finds one: no more are let in than there are pages.
+        let is_left = self
+            .taken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| (taken < pages).then_some(taken + 1));
+        is_left.ok()?;
+        match is_last {
+            false => Some(self.first.fetch_add(1, Ordering::Relaxed)),
+            true => (pages - 1).checked_sub(self.last.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::Turns;
+
+    #[test]
+    fn from_either_end_every_page_is_taken_once() {
+        for pages in [0, 1, 2, 7, 1_000] {
+            let turns = Turns::default();
+            let taken = |is_last| std::iter::from_fn(|| turns.take(pages, is_last)).collect::<Vec<_>>();
+            let (first, last) = thread::scope(|scope| {
+                let second = scope.spawn(|| taken(true));
+                (taken(false), second.join().unwrap())
+            });
+            let all: Vec<u32> = first.into_iter().chain(last.into_iter().rev()).collect();
+            assert_eq!(all, (0..pages).collect::<Vec<_>>());
+        }
     }
 }

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flow_history_checkpoint::{Checkpoint, CheckpointError, Page, ReadAt, Turns, will_open};
 use flow_history_flow::{Component, Difference, Flow, Slot, mistake};
 use flow_history_replay::{
-    Chain, Ending, Entry, FileName, Folded, IDENTITY_BYTES, Log, LogError, LogIndex, Loose, Pushed, Replay,
-    Seq, Source, State, What, read_up_to,
+    Chain, End, Ending, Entry, FileName, Folded, IDENTITY_BYTES, Log, LogError, LogIndex, Loose, Pushed,
+    Replay, Seq, Source, State, What, read_up_to,
 };
 
 use crate::Error;
@@ -359,7 +359,10 @@ impl Files {
         let Some((checkpoint, names)) = opened else { return Ok(None) };
         let turns = Turns::default();
         let start = (from, checkpoint.header().next_slot, names);
-        let loose = Loose::starting(log, start, to, || checkpoint.components(&turns))?;
+        let loose = Loose::starting(log, start, to, |end| match end {
+            End::First => checkpoint.components(&turns),
+            End::Last => checkpoint.components_from_the_last(&turns),
+        })?;
         Ok(loose.ok())
     }
 

@@ -11,11 +11,27 @@ impl<P> Parts<P> {
         Self(Mutex::new(parts.into_iter().enumerate()))
     }
 
-    /// Does parts until none is left that nobody took. Each result comes with the place of its part.
-    pub(crate) fn work<R>(&self, each: impl Fn(P) -> R) -> Vec<(usize, R)> {
-        let take = || self.0.lock().unwrap_or_else(PoisonError::into_inner).next();
+    /// Does parts until none is left that nobody took, from an end on. Each result comes with the place of its part.
+    pub(crate) fn work<R>(&self, from: End, each: impl Fn(P) -> R) -> Vec<(usize, R)> {
+        let take = || {
+            let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            match from {
+                End::First => left.next(),
+                End::Last => left.next_back(),
+            }
+        };
         std::iter::from_fn(take).map(|(at, part)| (at, each(part))).collect()
     }
+}
+
+/// From which end a thread does what is to be done. One thread takes the first parts and the other the last, each time: what
+/// a thread made is its own to change and to let go of, and an allocator has one of them wait for the other where it is not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// The thread that asked.
+    First,
+    /// The one that helps it.
+    Last,
 }
 
 /// What two threads made of parts, in the order of the parts.
@@ -41,7 +57,7 @@ pub(crate) fn on_both<P: Send, R: Send>(parts: Vec<P>, each: impl Fn(P) -> R + S
         return parts.into_iter().map(each).collect();
     }
     let parts = Parts::new(parts);
-    let (here, there) = both(|| parts.work(&each), || parts.work(&each));
+    let (here, there) = both(|| parts.work(End::Last, &each), || parts.work(End::First, &each));
     in_order(here, there.unwrap_or_default()).collect()
 }
 

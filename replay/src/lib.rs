@@ -59,7 +59,7 @@ mod difference; // what differs between two versions, of which no flows are made
 
 pub use crate::author::{Author, AuthorKind};
 pub use crate::base::{BaseHeader, Whole, encode_base, is_same_state};
-pub use crate::both::both;
+pub use crate::both::{End, both};
 pub use crate::canonical::{ENCODING, EncodeError};
 pub use crate::chain::{Chain, HistoryId};
 pub use crate::damage::{Damage, LogError, What};

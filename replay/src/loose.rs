@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 
 use flow_history_flow::{Assembly, Component, ComponentId, Guesses, Name, Slot};
 
-use crate::both::{Parts, both, in_order, on_both};
+use crate::both::{End, Parts, both, in_order, on_both};
 use crate::effects::{
     Act, Allowance, Effect, Effects, Known, Later, PIECES, Stretch, Stretches, Turn, WHOLE, apply, pass, sort,
 };
@@ -49,8 +49,8 @@ impl Loose {
     }
 
     /// Brings the components of a version to a later one, all of which is read here: on each of two threads `start` reads
-    /// components, before or after it is seen to the first of the entries between. It takes turns with itself, and gives
-    /// parts that ascend; together they are all there are.
+    /// components from its end on, before or after it is seen to the first of the entries between. It takes turns with itself, and
+    /// gives parts that ascend inside; together they are all there are.
     ///
     /// # Errors
     /// As [`Loose::run_to`]; what `start` says, as the inner error.
@@ -58,15 +58,17 @@ impl Loose {
         log: &Log,
         (seq, next_slot, names): (Seq, Slot, Vec<Name>),
         to: Seq,
-        start: impl Fn() -> Result<Vec<Vec<Placed>>, E> + Sync,
+        start: impl Fn(End) -> Result<Vec<Vec<Placed>>, E> + Sync,
     ) -> Result<Result<Self, E>, LogError> {
         let mut stretches = Stretches::new(log, seq, to);
         let first = stretches.next()?;
         let (pieces, allowance) =
             (first.as_ref().map_or_else(Vec::new, |of| of.pieces(PIECES)), Allowance::default());
         let pieces = Parts::new(pieces);
-        let read = || pieces.work(|piece| first.as_ref().map(|of| of.read(piece, &allowance, next_slot)));
-        let ((effects, here), there) = both(|| (start(), read()), || (read(), start()));
+        let read =
+            |end| pieces.work(end, |piece| first.as_ref().map(|of| of.read(piece, &allowance, next_slot)));
+        let ((effects, here), there) =
+            both(|| (start(End::Last), read(End::Last)), || (read(End::First), start(End::First)));
         let (there, effects_there) = there.unwrap_or_else(|| (Ok(Vec::new()), Vec::new()));
         let mut parts = match (here, there) {
             (Ok(mut here), Ok(there)) => {

@@ -290,7 +290,7 @@ fn started(log: &Log, from: &State, to: Seq) -> Folded {
     let components = Loose::of(&Folded::from(from)).components().to_vec();
     let parts: Vec<Vec<Placed>> = components.chunks(3).map(<[Placed]>::to_vec).collect();
     let turns = AtomicUsize::new(0);
-    let taken = || -> Result<_, ()> {
+    let taken = |_| -> Result<_, ()> {
         Ok(std::iter::from_fn(|| parts.get(turns.fetch_add(1, Ordering::Relaxed)).cloned()).collect())
     };
     let names = State::names_of_aside(&from.aside_to_bytes().unwrap()).unwrap();
