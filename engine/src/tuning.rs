@@ -18,7 +18,8 @@ pub struct Tuning {
     pub derive_from_bytes: u64,
     /// Bytes of log below which there is no catalog. redb's smallest file has 1 MiB.
     pub catalog_from_bytes: u64,
-    /// Entries after which the checkpoint that follows the head is made anew.
+    /// Entries after which the checkpoint that follows the head is made anew; one that stays comes after half as many at
+    /// least.
     pub checkpoint_entries: u64,
     /// Bytes of log after which a checkpoint is one that stays, in percent of the bytes of the last one that did.
     pub checkpoint_bytes_percent: u64,
@@ -45,7 +46,7 @@ impl Default for Tuning {
             derive_from_bytes: 256 << 10,
             catalog_from_bytes: 16 << 20,
             checkpoint_entries: 8_192,
-            checkpoint_bytes_percent: 300,
+            checkpoint_bytes_percent: 350,
             checkpoints_kept: 64,
             seal: true,
             seal_bytes_min: 4 << 10,

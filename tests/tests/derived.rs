@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flow_history::{Author, Component, Durability, History, MemoryStorage, Options, Seq, StateHash, Tuning};
+use flow_history::{
+    Author, Component, Durability, History, MemoryStorage, Options, Seq, StateHash, Storage, Tuning,
+};
 use flow_history_replay::SEGMENT_HEADER_BYTES;
-use flow_history_tests::{Chance, Faulty, SeededClock};
+use flow_history_tests::{Call, Chance, Fault, Faulty, SeededClock};
 
 const CHANGES: u64 = 10_000;
 /// Between two checkpoints lie 2,500 entries, and what is appended while one is written.
@@ -132,41 +134,47 @@ fn places(storage: &MemoryStorage) -> Vec<u64> {
 }
 
 /// A history in memory on which 200 components are changed in turns as fast as they can be. Where whoever appends does the
-/// background's work, what gathers is written every 500 changes, so that all is in the same order every time.
-fn burst(seed: u64, changes: u64, (background, percent): (bool, u64)) -> (MemoryStorage, History) {
+/// background's work, what gathers is written after so many changes, so that all is in the same order every time.
+fn burst(seed: u64, changes: u64, flush_every: Option<u64>, percent: u64) -> (MemoryStorage, History) {
     let storage = MemoryStorage::new();
+    let history = of_pumps(Arc::new(storage.clone()), seed, flush_every.is_none(), percent);
+    note(&history, 0..changes, flush_every);
+    (storage, history)
+}
+
+fn of_pumps(storage: Arc<dyn Storage>, seed: u64, background: bool, percent: u64) -> History {
     let mut tuning = Tuning::default();
     tuning.derive_from_bytes = 0;
     tuning.checkpoint_entries = 1_000;
     tuning.checkpoint_bytes_percent = percent;
     tuning.background = background;
     let durability = Durability::Buffered { max_delay: Duration::from_millis(5) };
-    let history = Options::new()
-        .durability(durability)
-        .tuning(tuning)
-        .clock(SeededClock::new(seed))
-        .open_storage(Arc::new(storage.clone()))
-        .unwrap();
+    let options = Options::new().durability(durability).tuning(tuning).clock(SeededClock::new(seed));
+    let history = options.open_storage(storage).unwrap();
     let alice = Author::user("alice");
     for pump in 0..200 {
         let pump = Component::new(format!("pump-{pump}"), "processor").field("note", "none yet");
         history.change(&alice, "").add(pump).append().unwrap();
     }
-    for note in 0..changes {
+    history
+}
+
+fn note(history: &History, notes: std::ops::Range<u64>, flush_every: Option<u64>) {
+    let alice = Author::user("alice");
+    for note in notes {
         let pump = format!("pump-{}", note % 200);
         history.change(&alice, "").set(&pump, "note", format!("the note {note}")).append().unwrap();
-        if !background && note % 500 == 0 {
+        if flush_every.is_some_and(|every| note % every == 0) {
             history.flush().unwrap();
         }
     }
     history.flush().unwrap();
-    (storage, history)
 }
 
 #[test]
 fn after_a_burst_the_newest_checkpoint_is_close_behind() {
     for round in 0..4 {
-        let (storage, history) = burst(round, 40_000 + 3_000 * round, (true, 2_000));
+        let (storage, history) = burst(round, 40_000 + 3_000 * round, None, 2_000);
         let head = history.version().seq().0;
         // What was due when the burst ended is made at leisure.
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -182,13 +190,50 @@ fn after_a_burst_the_newest_checkpoint_is_close_behind() {
 /// How many are made while others append depends on how often the background has its turn. Here whoever appends does its work.
 #[test]
 fn checkpoints_that_stay_are_evenly_spaced() {
-    let (storage, history) = burst(0, 40_000, (false, 20_000));
+    // Groups that hold many entries end where such a checkpoint is due.
+    for flush_every in [500, 1_000_000] {
+        let (storage, history) = burst(0, 60_000, Some(flush_every), 20_000);
+        history.close().unwrap();
+        let places = places(&storage);
+        let gaps: Vec<u64> = places.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        // The first has no other before it, and the last is where the history was closed.
+        let between = gaps.get(1..gaps.len() - 1).unwrap();
+        let (least, most) = (between.iter().min().unwrap(), between.iter().max().unwrap());
+        // Those in between, each of which was the newest for a while, are gone.
+        assert!(*least >= 2_000 && *most <= least * 5 / 4 && places.len() >= 6, "{places:?}");
+    }
+}
+
+#[test]
+fn a_checkpoint_that_could_not_be_written_comes_once_it_can_be() {
+    let storage = MemoryStorage::new();
+    let disk = Faulty::new(Arc::new(storage.clone()));
+    let history = of_pumps(Arc::new(disk.clone()), 3, false, 20_000);
+    let (mut at, flush_every) = (0, Some(100));
+    let mut on = |changes: u64| {
+        note(&history, at..at + changes, flush_every);
+        at += changes;
+    };
+    on(20_000);
+    let before = places(&storage);
+    let gap = before[2] - before[1];
+    // All that lies between two, and more, while none can be written.
+    let fault = Fault { call: Call::Rename, number: 1, errno: 28, half: false, forever: true };
+    disk.plan(Some(fault));
+    on(2 * gap);
+    assert!(disk.struck().iter().any(|file| file.starts_with("checkpoint-")), "{:?}", disk.struck());
+    assert_eq!(places(&storage), before);
+    disk.plan(None);
+    on(gap);
+    let after = places(&storage);
     history.close().unwrap();
-    let places = places(&storage);
-    let gaps: Vec<u64> = places.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    let (least, most) = (gaps.iter().min().unwrap(), gaps.iter().max().unwrap());
-    // Those in between, each of which was the newest for a while, are gone.
-    assert!(*least >= 2_000 && most <= &(2 * least) && places.len() >= 5, "{places:?}");
+    // At once, and the one after it where it would have come anyway.
+    let mended = 20_200 + 2 * gap;
+    let new: Vec<u64> = after.iter().copied().filter(|place| !before.contains(place)).collect();
+    assert!(
+        new[0] - mended <= 200 && new.len() == 2 && places(&storage).contains(&new[0]),
+        "{before:?} {after:?}"
+    );
 }
 
 /// Whoever opens a history looks at its catalog, and whoever verifies it; redb would write to what it opens.

@@ -21,6 +21,8 @@ use crate::{Author, Error, Mark, Operation, SecretRef};
 
 /// A group's frame is closed to new members when it has this many bytes.
 const GROUP_BYTES: usize = 1 << 20;
+/// After how many bytes a group is asked whether it should end, because a checkpoint is due.
+const LOOK_EVERY_BYTES: usize = 64 << 10;
 
 /// The largest entry, in bytes, that is kept at hand once it is durable, while others come.
 pub(super) const RECENT_BYTES: usize = 4 << 10;
@@ -52,6 +54,8 @@ pub(super) struct Building {
     pub(super) expected: u32,
     pub(super) durable: Seq,
     pub(super) waiting_bytes: usize,
+    /// Bytes of log that there were when it was opened, and those that were appended since and are durable.
+    pub(super) durable_bytes: u64,
     /// Why the next segment is begun, when it is.
     pub(super) reason: SegmentReason,
     /// Whether the first entry must be a mark that says that the history was not closed.
@@ -71,6 +75,8 @@ pub(super) struct OpenGroup {
     /// How many callers wait for it.
     pub(super) callers: u32,
     pub(super) beginning: (Seq, Chain, i64),
+    /// How many bytes it had when it was last asked whether a checkpoint is due.
+    looked_at: usize,
 }
 
 /// A group on its way to the disk.
@@ -141,6 +147,11 @@ enum Keep {
 }
 
 impl Building {
+    /// Bytes of log once everything that waits is durable.
+    pub(super) fn appended_bytes(&self) -> u64 {
+        self.durable_bytes + self.waiting_bytes as u64
+    }
+
     /// Whether anything waits for a leader.
     pub(super) fn has_gathered(&self) -> bool {
         self.open.entries > 0 || !self.full.is_empty()
@@ -177,6 +188,7 @@ impl OpenGroup {
             entries: 0,
             callers: 0,
             beginning: (state.seq.next().unwrap_or(state.seq), state.chain, state.log_time),
+            looked_at: 0,
         }
     }
 }
@@ -423,7 +435,14 @@ impl Writer {
     }
 
     fn close_full_group(&self, building: &mut Building) {
-        if building.open.frame.len() >= GROUP_BYTES {
+        let bytes = building.open.frame.len();
+        let looks = bytes >= building.open.looked_at + LOOK_EVERY_BYTES;
+        if looks {
+            building.open.looked_at = bytes;
+        }
+        // Whoever appends long groups has its checkpoints no further apart for it.
+        let ends = looks && self.wants_checkpoint(building);
+        if bytes >= GROUP_BYTES || ends {
             let taken = self.take_open(building);
             building.full.push_back(taken);
         }
@@ -446,7 +465,7 @@ impl Writer {
             chain: building.state.chain,
             last_seq: building.state.seq,
             head: HeadInfo::of(&building.state),
-            checkpoint: self.checkpoint_if_due(&building.state, building.waiting_bytes),
+            checkpoint: self.checkpoint_if_due(building),
         }
     }
 }

@@ -191,7 +191,6 @@ impl Writer {
             true,
         )?;
         self.syncs.fetch_add(1, Ordering::Relaxed);
-        self.appended_bytes.fetch_add(taken.frame.len() as u64, Ordering::Relaxed);
         self.log_bytes.store(segment.log_bytes(), Ordering::Relaxed);
         telemetry::appended(taken.entries, segment.log_bytes());
         Ok(())
@@ -199,7 +198,7 @@ impl Writer {
 
     fn succeed(&self, taken: TakenGroup) {
         let TakenGroup { group, frame, payload_bytes, callers, last_seq, head, checkpoint, .. } = taken;
-        let id = head.id;
+        let (id, frame_bytes) = (head.id, frame.len() as u64);
         let mut building = self.building.lock();
         // Of buffered entries nothing was kept.
         let mut done = building.pending.end_group();
@@ -218,9 +217,10 @@ impl Writer {
         building.leading = false;
         building.reason = SegmentReason::Full;
         building.waiting_bytes = building.waiting_bytes.saturating_sub(payload_bytes);
+        building.durable_bytes += frame_bytes;
         // Perhaps nobody comes after this group; the checkpoint that was under way when it was taken may be done by now.
-        let checkpoint = checkpoint
-            .or_else(|| building.is_at_rest().then(|| self.checkpoint_if_due(&building.state, 0)).flatten());
+        let checkpoint =
+            checkpoint.or_else(|| building.is_at_rest().then(|| self.checkpoint_if_due(&building)).flatten());
         let outcome = Ok(());
         drop(building);
         // Members are woken when they find the lock free. Until then `led` stays what it is, so that whoever flushes returns

@@ -73,8 +73,6 @@ pub(crate) struct Writer {
     recent: Mutex<VecDeque<Recent>>,
     next_units: Mutex<NextUnits>,
     log_bytes: AtomicU64,
-    /// Bytes of log that there were when it was opened, and all that were appended since.
-    appended_bytes: AtomicU64,
     syncs: AtomicU64,
     checkpoint: Mutex<CheckpointDue>,
     on_checkpoint_due: OnceLock<Box<dyn Fn() + Send + Sync>>,
@@ -156,6 +154,7 @@ impl Writer {
                 led: None,
                 expected: 1,
                 waiting_bytes: 0,
+                durable_bytes: log_bytes,
                 reason: start.reason,
                 needs_opened: start.needs_opened,
                 dirty: false,
@@ -170,7 +169,6 @@ impl Writer {
             recent: Mutex::default(),
             next_units: Mutex::default(),
             log_bytes: AtomicU64::new(log_bytes),
-            appended_bytes: AtomicU64::new(log_bytes),
             syncs: AtomicU64::new(0),
             checkpoint: Mutex::new(CheckpointDue::after(start.last_checkpoint, log_bytes)),
             on_checkpoint_due: OnceLock::new(),
@@ -243,10 +241,6 @@ impl Writer {
 
     pub(crate) fn log_bytes(&self) -> u64 {
         self.log_bytes.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn appended_bytes(&self) -> u64 {
-        self.appended_bytes.load(Ordering::Relaxed)
     }
 
     /// The newest version that is durable: it never goes back.
