@@ -187,6 +187,25 @@ fn after_a_burst_the_newest_checkpoint_is_close_behind() {
     }
 }
 
+/// A host is idle most of the time, and then is when it is killed.
+#[test]
+fn an_idle_history_has_a_checkpoint_close_behind_its_head() {
+    let (storage, history) = burst(9, 1_000, None, 2_000);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let wait = |done: &dyn Fn(u64) -> bool| {
+        let newest = || places(&storage).last().copied().unwrap_or_default();
+        while !done(newest()) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert!(done(newest()), "the newest checkpoint is that of {}", newest());
+    };
+    wait(&|newest| newest >= 1_000);
+    // For so few appending asks for none.
+    note(&history, 1_000..1_700, None);
+    wait(&|newest| newest + 1_000 / 8 > history.version().seq().0);
+    history.close().unwrap();
+}
+
 /// How many are made while others append depends on how often the background has its turn. Here whoever appends does its work.
 #[test]
 fn checkpoints_that_stay_are_evenly_spaced() {

@@ -20,6 +20,8 @@ const WAITING_COMPONENTS_MAX: usize = 1 << 15;
 const WAITING_BYTES_MAX: u64 = 6 << 20;
 /// About what a component takes in a checkpoint.
 const COMPONENT_BYTES: u64 = 128;
+/// What part of the entries after which the checkpoint that follows the head is made anew an idle history may be behind.
+const IDLE_BEHIND: u64 = 8;
 /// How many states may wait, however small.
 const WAITING_MAX: usize = 32;
 
@@ -213,14 +215,48 @@ impl Writer {
         if plan.keep {
             (due.kept, due.kept_bytes) = (plan.state.seq, bytes);
         }
-        let behind = building.state.seq.0.saturating_sub(due.taken.0);
-        if due.waiting.is_empty() && building.is_at_rest() && behind >= self.tuning.checkpoint_entries {
-            let stays = due.is_worth_it(&building, self.tuning.checkpoint_bytes_percent);
-            let taken = due.take(&building, stays);
-            self.let_wait(&mut due, taken);
+        if let Some(head) = self.head_if_behind(&mut due, &building, self.tuning.checkpoint_entries) {
+            self.let_wait(&mut due, head);
         }
         due.under_way = !due.waiting.is_empty();
         due.under_way
+    }
+
+    /// The state of a writer that has come to rest, where there is no checkpoint of any of its last entries, of which there are
+    /// so many or more.
+    fn head_if_behind(&self, due: &mut CheckpointDue, building: &Building, entries: u64) -> Option<Waiting> {
+        let behind = building.state.seq.0.saturating_sub(due.taken.0);
+        let is_derived = building.appended_bytes() >= self.tuning.derive_from_bytes;
+        if !due.waiting.is_empty() || !building.is_at_rest() || behind < entries.max(1) || !is_derived {
+            return None;
+        }
+        let stays = due.is_worth_it(building, self.tuning.checkpoint_bytes_percent);
+        Some(due.take(building, stays))
+    }
+
+    /// Has a checkpoint made of a history to which nothing is appended for a while: should it be killed then, little has to be
+    /// folded when it is opened.
+    fn checkpoint_if_idle(&self, since: Seq) {
+        let own = self.own.clone();
+        self.background.after(self.tuning.vouch_after / 2, move || {
+            let Some(writer) = own.upgrade() else { return };
+            let building = writer.building.lock();
+            if building.state.seq != since || building.poison.is_some() || building.closed {
+                return;
+            }
+            let mut due = writer.checkpoint.lock();
+            if due.under_way {
+                drop((due, building));
+                writer.checkpoint_if_idle(since);
+                return;
+            }
+            let entries = writer.tuning.checkpoint_entries / IDLE_BEHIND;
+            let head = writer.head_if_behind(&mut due, &building, entries);
+            drop((due, building));
+            if let Some(head) = head {
+                writer.checkpoint_soon(head);
+            }
+        });
     }
 
     /// Makes the next segment ready, has full ones sealed, and writes a frame that vouches when nothing else was written
@@ -314,6 +350,8 @@ impl Writer {
         let beginning = || Beginning { reason, seq, chain, log_time };
         // A failed write here loses nothing: nobody waits for it.
         let _ = segment.append((FrameKind::Vouch, 0, seq), &mut frame, durable, &chain, beginning, false);
+        drop((segment, building));
+        self.checkpoint_if_idle(durable);
     }
 
     /// Lets go of memory that is kept for groups to come, and of what those that ended left.
