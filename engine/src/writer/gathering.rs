@@ -10,8 +10,8 @@ use flow_history_replay::{
     Header, Intent, PAYLOAD_BYTES_MAX, PushError, Pushed, SegmentReason, Seq, State, content_of,
 };
 
+use super::cadence::Waiting;
 use super::pending::Pending;
-use super::tending::Waiting;
 use super::{Durability, HeadInfo, Writer};
 use crate::active_segment::Beginning;
 use crate::group::{Failure, Group, Ticket};

@@ -13,6 +13,7 @@ mod gathering; // validating entries and gathering them into groups
 mod pending; //   entries that are not durable yet, group by group
 mod leading; //   one group at a time to the disk
 mod next_units; // what authors would take back next, where others came after it
+mod cadence; //   when checkpoints are due, and which of them stay
 mod tending; //   what is done beside the append path, and closing
 
 use std::collections::VecDeque;
@@ -32,11 +33,11 @@ use crate::sync::{Condvar, Mutex, Origin, ReentrantMutex};
 use crate::tuning::Tuning;
 use crate::{Clock, Error};
 
+use self::cadence::CheckpointDue;
 pub(crate) use self::gathering::Draft;
 use self::gathering::{Building, OpenGroup, PushedEntry};
 use self::next_units::NextUnits;
 use self::pending::Pending;
-use self::tending::CheckpointDue;
 
 /// When an append returns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
