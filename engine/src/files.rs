@@ -351,7 +351,7 @@ impl Files {
     /// cannot be folded, none will.
     fn loose_from_checkpoint(&self, log: &Log, from: Seq, to: Seq) -> Result<Option<Loose>, LogError> {
         // Without the chain nothing later would notice that a checkpoint is of another line of the history.
-        let agrees = |chain| log.chain_at(from).is_ok_and(|of_log| of_log == Some(chain));
+        let agrees = |chain| self.agrees(from, chain, || log.chain_at(from).ok()?);
         let opened = self.open_where(log, from, agrees).and_then(|(checkpoint, _)| {
             let names = State::names_of_aside(&checkpoint.attachment().ok()?).ok()?;
             Some((checkpoint, names))
@@ -389,16 +389,25 @@ impl Files {
         if index.history().is_none_or(|history| header.history != history.0) || header.sequence != seq.0 {
             return Err(CheckpointError::NotACheckpoint);
         }
-        // Comparing takes a block of the log each time; what the log says of a version does not change.
-        let agrees = (seq, chain);
-        if !self.agreeing.lock().contains(&agrees) {
-            if index.place(seq).ok().flatten().map(|(of_log, _)| of_log) != Some(chain) {
-                return Err(CheckpointError::NotACheckpoint);
-            }
-            self.agreeing.lock().insert(agrees);
+        if !self.agrees(seq, chain, || Some(index.place(seq).ok()??.0)) {
+            return Err(CheckpointError::NotACheckpoint);
         }
         cache::put(key, &opened, 64 * opened.component_pages() as usize);
         Ok(opened)
+    }
+
+    /// Whether a checkpoint of this version is of the line of the history that the log tells. Looking takes a block of the log;
+    /// what the log says of a version does not change.
+    fn agrees(&self, seq: Seq, chain: Chain, of_log: impl FnOnce() -> Option<Chain>) -> bool {
+        let agrees = (seq, chain);
+        if self.agreeing.lock().contains(&agrees) {
+            return true;
+        }
+        let is_of_log = of_log() == Some(chain);
+        if is_of_log {
+            self.agreeing.lock().insert(agrees);
+        }
+        is_of_log
     }
 
     /// Has the system fetch the page of a slot, where it is not kept.
