@@ -358,7 +358,8 @@ impl Files {
         });
         let Some((checkpoint, names)) = opened else { return Ok(None) };
         let turns = Turns::default();
-        let start = (from, checkpoint.header().next_slot, names);
+        let header = checkpoint.header();
+        let start = (from, header.next_slot, names, header.components);
         let loose = Loose::starting(log, start, to, |end| match end {
             End::First => checkpoint.components(&turns),
             End::Last => checkpoint.components_from_the_last(&turns),

@@ -50,20 +50,22 @@ impl Loose {
 
     /// Brings the components of a version to a later one, all of which is read here: on each of two threads `start` reads
     /// components from its end on, before or after it is seen to the first of the entries between. It takes turns with itself, and
-    /// gives parts that ascend inside; together they are all there are.
+    /// gives parts that ascend inside; together they are all there are, about as many as is said.
     ///
     /// # Errors
     /// As [`Loose::run_to`]; what `start` says, as the inner error.
     pub fn starting<E: Send>(
         log: &Log,
-        (seq, next_slot, names): (Seq, Slot, Vec<Name>),
+        (seq, next_slot, names, about): (Seq, Slot, Vec<Name>, u64),
         to: Seq,
         start: impl Fn(End) -> Result<Vec<Vec<Placed>>, E> + Sync,
     ) -> Result<Result<Self, E>, LogError> {
-        let mut stretches = Stretches::new(log, seq, to);
+        let mut stretches = Stretches::new(log, seq, to).onto(about);
         let first = stretches.next()?;
-        let (pieces, allowance) =
-            (first.as_ref().map_or_else(Vec::new, |of| of.pieces(PIECES)), Allowance::default());
+        let (pieces, allowance) = match &first {
+            Some(of) => (of.pieces(PIECES), of.allowance()),
+            None => (Vec::new(), Allowance::default()),
+        };
         let pieces = Parts::new(pieces);
         let read =
             |end| pieces.work(end, |piece| first.as_ref().map(|of| of.read(piece, &allowance, next_slot)));
@@ -136,7 +138,7 @@ impl Loose {
     /// # Errors
     /// [`LogError`], and then this is of no version at all. Why exactly, a [`Replay`](crate::Replay) says.
     pub fn run_to(&mut self, log: &Log, to: Seq) -> Result<(), LogError> {
-        self.run(&mut Stretches::new(log, self.seq, to), WHOLE)
+        self.run(&mut self.stretches(log, to), WHOLE)
     }
 
     /// As [`Loose::run_to`]. A second thread helps.
@@ -144,7 +146,11 @@ impl Loose {
     /// # Errors
     /// As [`Loose::run_to`].
     pub fn run_on_both(&mut self, log: &Log, to: Seq) -> Result<(), LogError> {
-        self.run(&mut Stretches::new(log, self.seq, to), PIECES)
+        self.run(&mut self.stretches(log, to), PIECES)
+    }
+
+    fn stretches<'l>(&self, log: &'l Log, to: Seq) -> Stretches<'l> {
+        Stretches::new(log, self.seq, to).onto(self.components.len() as u64)
     }
 
     fn run(&mut self, stretches: &mut Stretches<'_>, pieces: usize) -> Result<(), LogError> {
@@ -297,32 +303,74 @@ impl Share {
     ) -> Result<Vec<Placed>, Broken> {
         let Self { before, turns } = self;
         let mut turns = sort(turns);
-        let mut before = before.into_iter().peekable();
+        let mut before = before.into_iter();
         let mut after = Vec::with_capacity(before.len());
         let (mut later, mut places) = (Later::new(names), Guesses::default());
-        for of_slot in turns.chunk_by_mut(|one, other| one.slot == other.slot) {
-            let Some(slot) = of_slot.first().map(|turn| Slot(turn.slot)) else { continue };
-            while let Some(untouched) = before.next_if(|(other, _)| *other < slot) {
-                after.push(untouched);
-            }
-            let mut standing = before.next_if(|(other, _)| *other == slot).map(|(_, component)| component);
-            let (left, is_removed) = later.mark(of_slot, row);
-            if is_removed {
-                standing = None;
-            }
-            for turn in left {
-                let Some(Effect { act, .. }) = row.get(turn.at as usize) else { continue };
-                let like = after.last().map(|(_, component): &Placed| &**component);
-                match act.puts().filter(|_| turn.is_passing) {
-                    Some(number) => pass(&mut standing, number, known, &mut places)?,
-                    None => apply(&mut standing, act, known, &later, &mut places, like)?,
+        let mut rest = turns.as_mut_slice();
+        while !rest.is_empty() {
+            let (some, behind) = rest.split_at_mut(some_slots(rest));
+            rest = behind;
+            look_ahead(some, row, before.as_slice());
+            for of_slot in some.chunk_by_mut(|one, other| one.slot == other.slot) {
+                let Some(slot) = of_slot.first().map(|turn| Slot(turn.slot)) else { continue };
+                while before.as_slice().first().is_some_and(|(other, _)| *other < slot) {
+                    after.extend(before.next());
                 }
+                let is_there = before.as_slice().first().is_some_and(|(other, _)| *other == slot);
+                let standing = if is_there { before.next() } else { None };
+                let mut standing = standing.map(|(_, component)| component);
+                let (left, is_removed) = later.mark(of_slot, row);
+                if is_removed {
+                    standing = None;
+                }
+                for turn in left {
+                    let Some(Effect { act, .. }) = row.get(turn.at as usize) else { continue };
+                    let like = after.last().map(|(_, component): &Placed| &**component);
+                    match act.puts().filter(|_| turn.is_passing) {
+                        Some(number) => pass(&mut standing, number, known, &mut places)?,
+                        None => apply(&mut standing, act, known, &later, &mut places, like)?,
+                    }
+                }
+                after.extend(standing.map(|component| (slot, component)));
             }
-            after.extend(standing.map(|component| (slot, component)));
         }
         after.extend(before);
         Ok(after)
     }
+}
+
+/// Turns whose effects and components are looked at before they are gone through.
+const TURNS_AHEAD: usize = 256;
+
+/// How many of the first turns are about that many, of whole slots.
+fn some_slots(turns: &[Turn]) -> usize {
+    let last = turns.get(TURNS_AHEAD - 1).map(|turn| turn.slot);
+    last.map_or(turns.len(), |last| {
+        TURNS_AHEAD + turns.iter().skip(TURNS_AHEAD).take_while(|turn| turn.slot == last).count()
+    })
+}
+
+/// Reads a little of everything that will be needed, one thing after the other: where none of it is in a cache, a processor
+/// waits for many at a time, and while they are gone through for one after the other.
+fn look_ahead(turns: &[Turn], row: &[Effect<'_>], before: &[Placed]) {
+    let mut seen = 0_usize;
+    for turn in turns {
+        if let Some(Effect { act: Act::Text(_, text), .. }) = row.get(turn.at as usize) {
+            seen = seen.wrapping_add(text.as_bytes().first().copied().unwrap_or_default().into());
+        }
+    }
+    let mut rest = before;
+    for turn in turns {
+        let untouched = rest.iter().take_while(|(other, _)| other.0 < turn.slot).count();
+        rest = rest.get(untouched..).unwrap_or_default();
+        if let Some(((slot, component), behind)) = rest.split_first()
+            && slot.0 == turn.slot
+        {
+            seen = seen.wrapping_add(component.glance());
+            rest = behind;
+        }
+    }
+    std::hint::black_box(seen);
 }
 
 #[cfg(test)]

@@ -235,7 +235,7 @@ fn the_flow_alone_is_what_replay_gives_at_every_version() {
                 let mut loose = Loose::of(&Folded::from(&states[from]));
                 loose.run_to(&log, states[(from + at(truth.seq)) / 2].seq).unwrap();
                 loose.run_to(&log, truth.seq).unwrap();
-                let started = started(&log, &states[from], truth.seq);
+                let started = started(&log, &states[from], truth.seq, states[from].flow.len() as u64);
                 let loose = loose.into_folded().unwrap();
                 let mut checked = Loose::of(&Folded::from(&states[from]));
                 checked.run_checked(&log, truth.seq).unwrap();
@@ -286,7 +286,7 @@ fn at(seq: Seq) -> usize {
 }
 
 /// The flow of a version from the components of an earlier one, which two threads read in parts.
-fn started(log: &Log, from: &State, to: Seq) -> Folded {
+fn started(log: &Log, from: &State, to: Seq, about: u64) -> Folded {
     let components = Loose::of(&Folded::from(from)).components().to_vec();
     let parts: Vec<Vec<Placed>> = components.chunks(3).map(<[Placed]>::to_vec).collect();
     let turns = AtomicUsize::new(0);
@@ -294,8 +294,42 @@ fn started(log: &Log, from: &State, to: Seq) -> Folded {
         Ok(std::iter::from_fn(|| parts.get(turns.fetch_add(1, Ordering::Relaxed)).cloned()).collect())
     };
     let names = State::names_of_aside(&from.aside_to_bytes().unwrap()).unwrap();
-    let start = (from.seq, from.flow.next_slot(), names);
+    let start = (from.seq, from.flow.next_slot(), names, about);
     Loose::starting(log, start, to, taken).unwrap().unwrap().into_folded().unwrap()
+}
+
+/// How many entries are read before they are applied depends on how much they hold, and on how many components the flow has.
+#[test]
+fn a_flow_is_the_same_in_however_many_stretches_its_entries_are_read() {
+    let storage = MemoryStorage::new();
+    let mut tuning = Tuning::default();
+    tuning.derive_from_bytes = u64::MAX;
+    let options = History::options().tuning(tuning).clock(SeededClock::new(31));
+    let history = options.open_storage(Arc::new(storage.clone())).unwrap();
+    let (alice, mut chance) = (Author::user("alice"), Chance::new(31));
+    for pump in 0..40 {
+        let pump = Component::new(format!("pump-{pump}"), "processor");
+        history.change(&alice, "").add(pump).append().unwrap();
+    }
+    for _ in 0..3_000 {
+        let (pump, field) = (format!("pump-{}", chance.below(40)), format!("field-{}", chance.below(50)));
+        let text: String = (0..1_000).map(|_| format!("{:08x}", chance.bits())).collect();
+        history.change(&alice, "").set(&pump, field.as_str(), text).append().unwrap();
+    }
+    let to = [1_500, 2_900, 3_040].map(Seq);
+    let truth = to.map(|to| history.at(to).unwrap().state_hash().unwrap());
+    history.close().unwrap();
+    let log = Log::open(Arc::new(storage)).unwrap();
+    let entered: u64 = log.segments().iter().map(|segment| segment.bytes).sum();
+    assert!(log.segments().len() > 4 && entered > 8 << 20, "{} {entered}", log.segments().len());
+    let mut from = Replay::from_the_start(&log);
+    from.run_to(Seq(100)).unwrap();
+    for (to, truth) in to.into_iter().zip(truth) {
+        for about in [0, 40, 1 << 15, u64::MAX] {
+            let started = started(&log, from.state(), to, about);
+            assert_eq!(started.flow().state_hash(), truth, "version {to}, about {about} components");
+        }
+    }
 }
 
 fn truth_behind(states: &[State]) -> Seq {

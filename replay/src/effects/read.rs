@@ -16,9 +16,11 @@ const EXPECTED_MAX: usize = 1 << 17;
 /// Room is made beforehand for no more fields of a component than this.
 const FIELDS_EXPECTED_MAX: usize = 64;
 
-/// The most operations, values inside others, and names of entries that are read together, so that a small file that says
-/// it holds very many takes no more memory than this. What exceeds it is for whoever reads one entry after the other.
+/// The most operations, values inside others, and names of entries that are read together, or the most for each of many entries, so
+/// that a small file that says it holds very many takes no more memory than this. What exceeds it is for whoever reads one
+/// entry after the other.
 const PARTS_MAX: usize = 1 << 20;
+const PARTS_AN_ENTRY: usize = 8;
 
 /// What some entries in a row do.
 pub(crate) struct Effects<'b> {
@@ -47,6 +49,12 @@ impl Default for Allowance {
 }
 
 impl Allowance {
+    /// For so many entries.
+    pub(crate) fn of(entries: u64) -> Self {
+        let parts = usize::try_from(entries).unwrap_or(usize::MAX).saturating_mul(PARTS_AN_ENTRY);
+        Self(Arc::new(AtomicUsize::new(parts.max(PARTS_MAX))))
+    }
+
     /// At least so many, and some more where there are.
     fn take(&self, parts: usize) -> Option<usize> {
         const LOT: usize = 1 << 12;

@@ -17,6 +17,13 @@ use crate::{Chain, FrameHeader, Log, LogError, SegmentIndex, Seq, What};
 const STRETCH_BYTES: u64 = 16 << 20;
 const STRETCH_ENTRIES: u64 = 1 << 17;
 
+/// The same for each component of a flow that is put together: where they no longer fit a cache, going through them costs as much
+/// as what is done to them, and the flow takes more memory than the stretch.
+const BYTES_A_COMPONENT: u64 = 512;
+const ENTRIES_A_COMPONENT: u64 = 4;
+/// However many components there are.
+const GROWN_MOST: u64 = 16;
+
 /// So many pieces are read one beside the other: more than two, so that who is done first takes another.
 pub(crate) const PIECES: usize = 8;
 /// What is done in one piece is done by one thread.
@@ -30,14 +37,15 @@ pub(crate) struct Stretches<'l> {
     /// The newest entry that was given.
     seq: Seq,
     to: Seq,
+    /// Bytes, and entries, that fill a stretch.
+    bytes_max: u64,
+    entries_max: u64,
 }
 
 /// Entries that were read, and of which nothing is known yet.
 pub(crate) enum Stretch {
     Blocks {
-        sealed: SegmentIndex,
-        /// Each with its place in the segment.
-        blocks: Vec<(usize, Arc<Block>)>,
+        blocks: Vec<Placed>,
         after: Seq,
         to: Seq,
     },
@@ -51,10 +59,30 @@ pub(crate) enum Stretch {
     },
 }
 
+/// A block, and its place in its segment.
+pub(crate) struct Placed {
+    sealed: SegmentIndex,
+    at: usize,
+    block: Arc<Block>,
+}
+
 impl<'l> Stretches<'l> {
     /// The entries after one version, up to another.
     pub(crate) fn new(log: &'l Log, after: Seq, to: Seq) -> Self {
-        Self { log, segment: log.segment_of(after.next().unwrap_or(after)), seq: after, to }
+        let segment = log.segment_of(after.next().unwrap_or(after));
+        let (bytes_max, entries_max) = (STRETCH_BYTES, STRETCH_ENTRIES);
+        Self { log, segment, seq: after, to, bytes_max, entries_max }
+    }
+
+    /// The same in stretches that are worth going through so many components for. However many are claimed, a small log is not
+    /// read in large stretches.
+    pub(crate) fn onto(self, components: u64) -> Self {
+        let behind = self.log.segments().get(self.segment..).unwrap_or_default();
+        let bytes: u64 = behind.iter().map(|segment| segment.bytes).sum();
+        let components = components.min(bytes / ENTRIES_A_COMPONENT);
+        let grown = |one: u64, each: u64| one.max(each.saturating_mul(components).min(GROWN_MOST * one));
+        let bytes_max = grown(STRETCH_BYTES, BYTES_A_COMPONENT);
+        Self { bytes_max, entries_max: grown(STRETCH_ENTRIES, ENTRIES_A_COMPONENT), ..self }
     }
 
     /// The next entries; `None` behind the last one that was asked for.
@@ -64,37 +92,38 @@ impl<'l> Stretches<'l> {
                 return Err(LogError::damaged("", 0, Some(self.to), What::LogIsShorter));
             };
             let after = self.seq;
-            let stretch = match &summary.sealed {
-                Some(sealed) => self.blocks(sealed)?,
-                None => self.frames()?,
-            };
+            let stretch = if summary.sealed.is_some() { self.blocks()? } else { self.frames()? };
             if self.seq > after {
                 return Ok(Some(stretch));
             }
-            self.segment += 1;
         }
         Ok(None)
     }
 
-    fn blocks(&mut self, sealed: &SegmentIndex) -> Result<Stretch, LogError> {
+    /// Blocks of this segment and of those behind it, as far as they are sealed.
+    fn blocks(&mut self) -> Result<Stretch, LogError> {
         let after = self.seq;
         let (mut blocks, mut bytes, mut written) = (Vec::new(), 0, 0);
-        for at in sealed.blocks_from(after.next().unwrap_or(after))? {
-            let full = bytes >= STRETCH_BYTES || written >= STRETCH_BYTES;
-            if self.seq >= self.to || full || self.seq.0 - after.0 >= STRETCH_ENTRIES {
-                break;
+        while let Some(sealed) = self.log.segments().get(self.segment).and_then(|of| of.sealed.as_ref()) {
+            for at in sealed.blocks_from(self.seq.next().unwrap_or(self.seq))? {
+                let full = bytes >= self.bytes_max || written >= self.bytes_max;
+                if self.seq >= self.to || full || self.seq.0 - after.0 >= self.entries_max {
+                    return Ok(Stretch::Blocks { blocks, after, to: self.seq });
+                }
+                let block = sealed.block_once(at)?;
+                let start = block.heads.start;
+                if start.first_seq > self.seq.next().unwrap_or_default() {
+                    return Err(sealed.broken(0, self.seq.next(), Broken("a block is not the next")));
+                }
+                self.seq =
+                    Seq((start.first_seq.0 + u64::from(start.entries)).saturating_sub(1).min(self.to.0));
+                bytes += block.bytes() as u64;
+                written += start.bytes;
+                blocks.push(Placed { sealed: sealed.clone(), at, block });
             }
-            let block = sealed.block_once(at)?;
-            let start = block.heads.start;
-            if start.first_seq > self.seq.next().unwrap_or_default() {
-                return Err(sealed.broken(0, self.seq.next(), Broken("a block is not the next")));
-            }
-            self.seq = Seq((start.first_seq.0 + u64::from(start.entries)).saturating_sub(1).min(self.to.0));
-            bytes += block.bytes() as u64;
-            written += start.bytes;
-            blocks.push((at, block));
+            self.segment += 1;
         }
-        Ok(Stretch::Blocks { sealed: sealed.clone(), blocks, after, to: self.seq })
+        Ok(Stretch::Blocks { blocks, after, to: self.seq })
     }
 
     fn frames(&mut self) -> Result<Stretch, LogError> {
@@ -137,7 +166,10 @@ impl Stretch {
     /// What it is in words, where its entries do what cannot be done.
     pub(crate) fn broken(&self, why: Broken) -> LogError {
         match self {
-            Stretch::Blocks { sealed, after, .. } => sealed.broken(0, after.next(), why),
+            Stretch::Blocks { blocks, after, .. } => {
+                let file = blocks.first().map_or("", |first| first.sealed.file());
+                LogError::damaged(file, 0, after.next(), What::Layout(why.0))
+            }
             Stretch::Frames { walk, after, .. } => {
                 LogError::damaged(&walk.file, 0, after.next(), What::Layout(why.0))
             }
@@ -150,8 +182,8 @@ impl Stretch {
         loop {
             let turn = turns.fetch_add(1, Ordering::Relaxed);
             match self {
-                Stretch::Blocks { sealed, blocks, .. } => {
-                    let Some((at, block)) = blocks.get(turn) else { return Ok(()) };
+                Stretch::Blocks { blocks, .. } => {
+                    let Some(Placed { sealed, at, block }) = blocks.get(turn) else { return Ok(()) };
                     let start = block.heads.start;
                     let broken = |why| sealed.broken(0, Some(start.first_seq), why);
                     let payload = block.payload(0..start.entries as usize).map_err(broken)?;
@@ -184,9 +216,14 @@ impl Stretch {
     /// What its entries do, the next add taking this slot. Read in so many pieces; where there are several, a second thread
     /// helps.
     pub(crate) fn effects(&self, next_slot: Slot, pieces: usize) -> Result<Effects<'_>, LogError> {
-        let allowance = Allowance::default();
+        let allowance = self.allowance();
         let read = on_both(self.pieces(pieces), |piece| self.read(piece, &allowance, next_slot));
         self.joined(next_slot, read.into_iter())
+    }
+
+    /// How much may be read of it.
+    pub(crate) fn allowance(&self) -> Allowance {
+        Allowance::of(self.entries())
     }
 
     /// Pieces of it that can be read one beside the other.
@@ -210,14 +247,14 @@ impl Stretch {
     ) -> Result<Effects<'b>, LogError> {
         let none = || Ok(Effects::new(next_slot, 0, &Allowance::default()));
         let mut effects = pieces.next().unwrap_or_else(none)?;
-        pieces.try_for_each(|piece| {
-            let piece = piece?;
+        let behind = pieces.collect::<Result<Vec<_>, _>>()?;
+        effects.row.reserve_exact(behind.iter().map(|piece| piece.row.len()).sum());
+        for piece in behind {
             if piece.first_slot != effects.next_slot {
                 return Err(self.broken(Broken("a block begins with another slot")));
             }
             effects.append(piece);
-            Ok(())
-        })?;
+        }
         Ok(effects)
     }
 
@@ -229,16 +266,16 @@ impl Stretch {
         next_slot: Slot,
     ) -> Result<Effects<'_>, LogError> {
         match self {
-            Stretch::Blocks { sealed, blocks, after, to } => {
+            Stretch::Blocks { blocks, after, to } => {
                 let is_first = piece.start == 0;
                 let blocks = blocks.get(piece).unwrap_or_default();
-                let begin = blocks.first().map(|(_, block)| block.heads.start).filter(|_| !is_first);
+                let begin = blocks.first().map(|first| first.block.heads.start).filter(|_| !is_first);
                 let mut seq = begin.map_or(*after, |start| start.first_seq.previous().unwrap_or_default());
                 let next_slot = begin.map_or(next_slot, |start| Slot(start.next_slot));
                 // Most entries do one thing.
-                let expected = blocks.iter().map(|(_, block)| block.heads.start.entries as usize).sum();
+                let expected = blocks.iter().map(|of| of.block.heads.start.entries as usize).sum();
                 let mut effects = Effects::new(next_slot, expected, allowance);
-                for (_, block) in blocks {
+                for Placed { sealed, block, .. } in blocks {
                     let start = block.heads.start;
                     let broken = |seq: Seq, why| sealed.broken(0, seq.next(), why);
                     let skip = (seq.0 + 1).checked_sub(start.first_seq.0);
