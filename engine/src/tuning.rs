@@ -46,7 +46,7 @@ impl Default for Tuning {
             derive_from_bytes: 256 << 10,
             catalog_from_bytes: 16 << 20,
             checkpoint_entries: 8_192,
-            checkpoint_bytes_percent: 350,
+            checkpoint_bytes_percent: 330,
             checkpoints_kept: 64,
             seal: true,
             seal_bytes_min: 4 << 10,
