@@ -19,6 +19,11 @@ pub mod peers; // the systems, one file each
 pub mod compare; // side by side in one run
 pub mod growth; // our rows as histories get longer and flows larger
 
+/// The same rows on another allocator: what a host gains that brings its own.
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub use crate::editing::Editing;
 pub use crate::floor::Floor;
 pub use crate::measure::{Measured, median, percentile, spread_percent};
